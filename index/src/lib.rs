@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The replicated state store: what a log's records amount to, kept on disk and read fast.
+//!
+//! What it is **not**: a write-ahead log (that is [`wal`]), nor a general key-value store (one writer, one changelog).
+//!
+//! ```text
+//!   get/scan ─► active batch (savepoint per command)      written by the group's thread
+//!                 ▼ seal: last value per key → changelog records, index entries derived
+//!               sealed batches, commit in flight          dropped if the commit fails
+//!                 ▼ commit: durable in the log
+//!               committed layer, in memory                first level that readers see
+//!                 ▼ write-back: coalesced, in the background
+//!               base store: RocksDB, or a map in memory   with the applied position, atomically
+//! ```
+//!
+//! Nothing reaches the base before its log transaction is durable, so a crash costs the replay of a bounded suffix and
+//! state is never wiped.
+#![deny(missing_docs)]
+
+mod base;
+mod error;
+mod family;
+mod schema;
+
+pub use base::{Applied, Base, BaseScan, KeyRange, Layer};
+pub use error::StoreError;
+pub use family::Family;
+pub use schema::{NoIndexes, Schema};

@@ -1,0 +1,82 @@
+//! The base store under the layers: what is on disk.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+use wal::Position;
+
+use crate::{Family, StoreError};
+
+/// How far a store has come: stored in the base atomically with the rows that it speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The position of the last applied commit record in the changelog.
+    pub position: Position,
+    /// That commit record's content: input positions, term, recorded inputs. Opaque here.
+    pub commit: Bytes,
+}
+
+/// Keys from a lower to an upper bound, in byte order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRange {
+    /// Where it begins.
+    pub start: Bound<Bytes>,
+    /// Where it ends.
+    pub end: Bound<Bytes>,
+}
+
+impl KeyRange {
+    /// All keys that begin with `prefix`.
+    pub fn prefix(prefix: &[u8]) -> KeyRange {
+        let mut end = prefix.to_vec();
+        while let Some(last) = end.pop() {
+            if last < 0xFF {
+                end.push(last + 1);
+                break;
+            }
+        }
+        KeyRange {
+            start: Bound::Included(Bytes::copy_from_slice(prefix)),
+            end: if end.is_empty() {
+                Bound::Unbounded
+            } else {
+                Bound::Excluded(Bytes::from(end))
+            },
+        }
+    }
+}
+
+/// Coalesced changes on their way to the base: last value per key, `None` for a delete. One map a family
+/// ([`Family::slot`]).
+pub type Layer = [BTreeMap<Bytes, Option<Bytes>>; 3];
+
+/// Rows in key order.
+pub type BaseScan<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes), StoreError>> + 'a>;
+
+/// An ordered store with three families, one writer and many readers: RocksDB, or a map in memory that can lose what
+/// it did not flush.
+pub trait Base: Send + Sync + 'static {
+    /// The value of a key.
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// The rows of a range, ascending or (`reverse`) descending. What the scan sees is fixed when this returns.
+    fn scan(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        reverse: bool,
+    ) -> Result<BaseScan<'_>, StoreError>;
+
+    /// Writes all of `layer` and `applied`, atomically. Not necessarily durable before [`Base::flush`].
+    fn write(&self, layer: &Layer, applied: &Applied) -> Result<(), StoreError>;
+
+    /// How far it is written; `None` for an empty store.
+    fn applied(&self) -> Result<Option<Applied>, StoreError>;
+
+    /// How far it is durable, that is, what would survive a crash now.
+    fn durable(&self) -> Result<Option<Position>, StoreError>;
+
+    /// Makes everything written durable.
+    fn flush(&self) -> Result<(), StoreError>;
+}
