@@ -1,1 +1,44 @@
-//! Placeholder.
+//! The runtime of partition groups: commands in, transactions out, effects after the commit.
+//!
+//! It knows nothing of what an [`Application`] does with its commands; the workflow engine is one application, the bank
+//! ledger in `examples/` another.
+//!
+//! ```text
+//!   submit ──► log: commands ──┐
+//!   other groups ► messages ───┤     one group = one thread, one store, one transactional writer
+//!   a free consumer ► claim ───┼──► Group::step: executes a batch on the store's active batch
+//!   the clock ► due timers ────┘        │ seals it: changelog records, messages, commit record
+//!                                       ▼
+//!                                  log: one transaction ──► durable
+//!                                       ▼
+//!                                  Group::committed: readers see it, then replies and deliveries leave
+//! ```
+//!
+//! A [`Group`] is a step function, (inputs, time) → (transaction, outputs): in production [`Driver`] runs it on a
+//! thread, in a simulation a seeded scheduler does.
+#![deny(missing_docs)]
+
+mod application;
+mod commit;
+mod context;
+mod driver;
+mod engine;
+mod envelope;
+mod group;
+mod queue;
+mod recovery;
+mod replies;
+mod timer;
+mod waiting;
+
+pub use application::{Application, Rejection, RejectionCode};
+pub use commit::CommitRecord;
+pub use context::Context;
+pub use driver::{Clock, Driver, Health};
+pub use engine::{Engine, EngineError, GroupSetup, Route};
+pub use envelope::{Command, RequestId};
+pub use group::{Batch, Group, Limits, Nudge};
+pub use queue::{Entry, backlog};
+pub use replies::{Replies, SubmitError};
+pub use timer::Timer;
+pub use waiting::{Consumer, Waiter, Waiting};

@@ -1,0 +1,197 @@
+//! What a processor may see and do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use index::{Family, GlobalView, KeyRange, Savepoint, Store, StoreError};
+use wal::{GroupId, Position};
+
+use crate::commit::{Event, Recorded, Taken};
+use crate::queue::Entry;
+use crate::{RequestId, Waiter, Waiting, timer};
+
+/// What a batch does beside changing rows. Released after the commit, or undone.
+#[derive(Default)]
+pub(crate) struct Effects {
+    /// Messages to other groups, part of the transaction.
+    pub messages: Vec<(GroupId, Bytes)>,
+    /// Entries claimed for consumers, to be handed over after the commit.
+    pub deliveries: Vec<(Waiter, Bytes)>,
+    /// For the commit record.
+    pub recorded: Vec<Recorded>,
+    /// Queues whose oldest entry may have changed, with a sequence below which nothing is left.
+    pub queues: BTreeMap<Bytes, u64>,
+    /// Consumers taken by the command that runs, not yet delivered to.
+    pub taken: Vec<Waiter>,
+}
+
+/// A point to return to within one input.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    store: Savepoint,
+    messages: usize,
+    deliveries: usize,
+}
+
+/// State, record time and effects for one input. See [`crate::Application`] for the rules.
+pub struct Context<'a> {
+    pub(crate) store: &'a mut Store,
+    pub(crate) effects: &'a mut Effects,
+    pub(crate) waiting: &'a Waiting,
+    pub(crate) global: &'a GlobalView,
+    pub(crate) backlogged: &'a BTreeSet<Bytes>,
+    pub(crate) now_ms: i64,
+    pub(crate) timer_floor_ms: i64,
+    pub(crate) next_sequence: &'a mut u64,
+    pub(crate) next_due_ms: &'a mut Option<i64>,
+    pub(crate) group: GroupId,
+    pub(crate) request_id: RequestId,
+}
+
+impl Context<'_> {
+    /// The record time: the receiving server's clock, clamped to rise; a fired timer's is the tick that fired it.
+    /// Milliseconds since the epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// The group that runs.
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// The id of the request that runs (zero for messages, timers and claims). Ids that look random are derived from it.
+    pub fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    /// The metadata, as of the version recorded for this input.
+    pub fn global(&self) -> &GlobalView {
+        self.global
+    }
+
+    /// The value of a key, with all writes of the batch so far.
+    pub fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.store.get(family, key)
+    }
+
+    /// At most `limit` rows of a range, in key order, or descending if `reverse`.
+    pub fn scan(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        self.store.scan(family, range, limit, reverse)
+    }
+
+    /// Writes a row.
+    pub fn put(&mut self, family: Family, key: Bytes, value: Bytes) -> Result<(), StoreError> {
+        self.store.put(family, key, value)
+    }
+
+    /// Writes a row that does not exist yet: cheaper than [`Context::put`].
+    pub fn insert(&mut self, family: Family, key: Bytes, value: Bytes) -> Result<(), StoreError> {
+        self.store.insert(family, key, value)
+    }
+
+    /// Deletes a row, if it exists.
+    pub fn delete(&mut self, family: Family, key: Bytes) -> Result<(), StoreError> {
+        self.store.delete(family, key)
+    }
+
+    /// Sends a message to another group (or this one), in the same transaction. It is executed exactly once.
+    pub fn send(&mut self, to: GroupId, payload: Bytes) {
+        self.effects.messages.push((to, payload));
+    }
+
+    /// Sets a timer; returns the due time under which [`Context::cancel_timer`] finds it (a time already past is moved
+    /// up to the oldest that can still fire).
+    pub fn set_timer(&mut self, due_ms: i64, owner: &[u8], payload: Bytes) -> Result<i64, StoreError> {
+        let due_ms = due_ms.max(self.timer_floor_ms);
+        self.store.put(Family::Queue, timer::key(due_ms, owner), payload)?;
+        if self.next_due_ms.is_none_or(|next| due_ms < next) {
+            *self.next_due_ms = Some(due_ms);
+        }
+        Ok(due_ms)
+    }
+
+    /// Like [`Context::set_timer`], for an owner that certainly has no timer at this due time.
+    pub fn insert_timer(&mut self, due_ms: i64, owner: &[u8], payload: Bytes) -> Result<i64, StoreError> {
+        let due_ms = due_ms.max(self.timer_floor_ms);
+        self.store.insert(Family::Queue, timer::key(due_ms, owner), payload)?;
+        if self.next_due_ms.is_none_or(|next| due_ms < next) {
+            *self.next_due_ms = Some(due_ms);
+        }
+        Ok(due_ms)
+    }
+
+    /// Removes a timer; nothing happens if it has fired.
+    pub fn cancel_timer(&mut self, due_ms: i64, owner: &[u8]) -> Result<(), StoreError> {
+        self.store.delete(Family::Queue, timer::key(due_ms, owner))
+    }
+
+    /// The consumer that has waited longest at `queue`, unless earlier entries of this group wait for one too. What it
+    /// is then given with [`Context::deliver`] counts as claimed in this commit.
+    pub fn take_waiter(&mut self, queue: &Bytes) -> Option<Waiter> {
+        let behind = self.backlogged.contains(queue) || self.effects.queues.contains_key(queue);
+        let waiter = if behind { None } else { self.waiting.take(queue) };
+        let consumer = waiter.as_ref().map(|waiter| waiter.identity.clone());
+        self.effects.recorded.push(Recorded { event: Some(Event::Taken(Taken { consumer })) });
+        if let Some(waiter) = &waiter {
+            self.effects.taken.push(waiter.clone());
+        }
+        waiter
+    }
+
+    /// Hands `payload` to a consumer, after the commit, at most once.
+    pub fn deliver(&mut self, waiter: Waiter, payload: Bytes) {
+        self.effects.taken.retain(|taken| taken.ticket != waiter.ticket);
+        self.effects.deliveries.push((waiter, payload));
+    }
+
+    /// Appends an entry to a queue: the next free consumer gets it.
+    pub fn enqueue(&mut self, queue: Bytes, payload: Bytes) -> Result<u64, StoreError> {
+        let sequence = *self.next_sequence;
+        *self.next_sequence += 1;
+        let entry = Entry { queue, sequence, queued_ms: self.now_ms, payload };
+        self.store.insert(Family::Queue, entry.key(), entry.value())?;
+        self.effects.queues.entry(entry.queue).or_insert(0);
+        Ok(sequence)
+    }
+
+    /// Removes an entry from a queue, if it is still there.
+    pub fn dequeue(&mut self, queue: Bytes, sequence: u64) -> Result<(), StoreError> {
+        let entry = Entry { queue, sequence, queued_ms: 0, payload: Bytes::new() };
+        self.store.delete(Family::Queue, entry.key())?;
+        self.effects.queues.entry(entry.queue).or_insert(0);
+        Ok(())
+    }
+
+    /// A point to which this input can be rolled back by [`Context::rollback_to`].
+    pub fn mark(&mut self) -> Mark {
+        Mark {
+            store: self.store.savepoint(),
+            messages: self.effects.messages.len(),
+            deliveries: self.effects.deliveries.len(),
+        }
+    }
+
+    /// Undoes every write and effect since `mark`. Consumers that were taken since wait again.
+    pub fn rollback_to(&mut self, mark: Mark) {
+        self.store.rollback_to(mark.store);
+        self.effects.messages.truncate(mark.messages);
+        for (waiter, _) in self.effects.deliveries.drain(mark.deliveries..) {
+            self.waiting.put_back(waiter);
+        }
+        for waiter in self.effects.taken.drain(..) {
+            self.waiting.put_back(waiter);
+        }
+    }
+
+    /// The metadata version that this input sees.
+    pub fn global_version(&self) -> Position {
+        self.global.version()
+    }
+}

@@ -1,0 +1,431 @@
+//! The thread that drives a group, and the one that writes back.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use index::{GlobalStore, ReadHandle, Store, WriteBack};
+use parking_lot::{Condvar, Mutex};
+use wal::{GroupId, Log, Outcome, Partition, Position, Reader, WalError, Writer};
+
+use crate::commit::CommitRecord;
+use crate::engine::{EngineOptions, GroupSetup};
+use crate::group::Released;
+use crate::recovery::take_over;
+use crate::{Batch, EngineError, Group, Nudge, Replies, SubmitError, Waiting};
+
+/// The wall clock, as the only thing that tells time.
+pub trait Clock: Send + Sync + 'static {
+    /// Milliseconds since the epoch.
+    fn now_ms(&self) -> i64;
+}
+
+/// How a group is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It executes commands.
+    Running,
+    /// It was stopped in good order.
+    Stopped,
+    /// It was given up; the text says why.
+    Failed(String),
+}
+
+/// What a driver shares with the rest of the process.
+pub(crate) struct Shared {
+    pub log: Arc<dyn Log>,
+    pub clock: Arc<dyn Clock>,
+    pub waiting: Arc<Waiting>,
+    pub replies: Arc<Replies>,
+    pub global: Arc<GlobalStore>,
+    pub write_back: Sender<Job>,
+}
+
+/// Write-back of one group, on the process's write-back thread.
+pub(crate) struct Job {
+    work: WriteBack,
+    done: Arc<Signal>,
+}
+
+enum News {
+    Outcome { epoch: u64, outcome: Outcome },
+    Nudge(Nudge),
+    Written { work: WriteBack, error: Option<String> },
+}
+
+#[derive(Default)]
+struct Inbox {
+    news: Vec<News>,
+    inputs: bool,
+    stop: bool,
+}
+
+/// Wakes the driver's thread.
+#[derive(Default)]
+struct Signal {
+    inbox: Mutex<Inbox>,
+    woken: Condvar,
+}
+
+impl Signal {
+    fn tell(&self, change: impl FnOnce(&mut Inbox)) {
+        change(&mut self.inbox.lock());
+        self.woken.notify_one();
+    }
+}
+
+/// Runs one group on a thread of its own.
+pub struct Driver {
+    signal: Arc<Signal>,
+    health: Arc<Mutex<Health>>,
+    reader: ReadHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Driver {
+    pub(crate) fn start(setup: GroupSetup, shared: Shared, options: &EngineOptions) -> Result<Driver, EngineError> {
+        let id = setup.id;
+        let mut store = Store::open(setup.base, setup.app.schema(), options.store.clone())?;
+        let reader = store.reader();
+        let (writer, term, replayed) = take_over(shared.log.as_ref(), id, &mut store)?;
+        tracing::info!(group = %id, term = %term, batches = replayed.batches, records = replayed.records, "group taken over");
+        let group = Group::open(
+            id,
+            setup.app,
+            store,
+            Arc::clone(&shared.waiting),
+            Arc::clone(&shared.global),
+            options.limits.clone(),
+            term,
+        )?;
+        let signal = Arc::new(Signal::default());
+        let health = Arc::new(Mutex::new(Health::Running));
+        for partition in [Partition::commands(id), Partition::messages(id)] {
+            let signal = Arc::clone(&signal);
+            let notify = move || {
+                let mut inbox = signal.inbox.lock();
+                if !inbox.inputs {
+                    inbox.inputs = true;
+                    signal.woken.notify_one();
+                }
+            };
+            shared.log.subscribe(partition, Arc::new(notify));
+        }
+        let nudged = Arc::clone(&signal);
+        shared.waiting.attach(id, Arc::new(move |nudge| nudged.tell(|inbox| inbox.news.push(News::Nudge(nudge)))));
+        let inputs = Inputs::open(shared.log.as_ref(), &group)?;
+        let loop_ = Loop {
+            group,
+            writer,
+            inputs,
+            shared,
+            signal: Arc::clone(&signal),
+            epoch: 0,
+            writing: false,
+            idle_since_ms: 0,
+            written: Written::default(),
+        };
+        let thread_health = Arc::clone(&health);
+        let thread = std::thread::Builder::new()
+            .name(format!("group-{id}"))
+            .spawn(move || {
+                let end = match loop_.run() {
+                    Ok(()) => Health::Stopped,
+                    Err(error) => {
+                        tracing::error!(group = %id, %error, "the group is given up");
+                        Health::Failed(error.to_string())
+                    }
+                };
+                *thread_health.lock() = end;
+            })
+            .map_err(|error| EngineError::Start(format!("no thread for group {id}: {error}")))?;
+        Ok(Driver { signal, health, reader, thread: Some(thread) })
+    }
+
+    pub(crate) fn reader(&self) -> ReadHandle {
+        self.reader.clone()
+    }
+
+    /// How it is doing.
+    pub fn health(&self) -> Health {
+        self.health.lock().clone()
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.signal.tell(|inbox| inbox.stop = true);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            *self.health.lock() = Health::Failed("the group's thread panicked".to_owned());
+        }
+    }
+}
+
+/// The group's two inputs.
+struct Inputs {
+    commands: Box<dyn Reader>,
+    messages: Box<dyn Reader>,
+}
+
+impl Inputs {
+    fn open(log: &dyn Log, group: &Group) -> Result<Inputs, WalError> {
+        let (commands, messages) = group.input_positions();
+        Ok(Inputs {
+            commands: log.open_reader(Partition::commands(group.id()), commands)?,
+            messages: log.open_reader(Partition::messages(group.id()), messages)?,
+        })
+    }
+}
+
+/// How far the base store has been written, and what may then be dropped from the log.
+#[derive(Default)]
+struct Written {
+    commands: Position2,
+}
+
+/// Input positions of a commit record.
+type Position2 = Option<(Position, Position)>;
+
+/// Records and bytes taken from an input at a time.
+const POLL_RECORDS: usize = 1024;
+const POLL_BYTES: usize = 4 << 20;
+/// Inputs held in memory by a group before it stops reading.
+const INBOX_LIMIT: usize = 4096;
+/// With no other news, look around this often.
+const IDLE: Duration = Duration::from_millis(500);
+/// A group with changes that are only in the log writes them back after this time, so that it pins no segment.
+const IDLE_WRITE_BACK_MS: i64 = 10_000;
+
+struct Loop {
+    group: Group,
+    writer: Box<dyn Writer>,
+    inputs: Inputs,
+    shared: Shared,
+    signal: Arc<Signal>,
+    /// Rises with each recovery: outcomes of an earlier writer are old news.
+    epoch: u64,
+    writing: bool,
+    idle_since_ms: i64,
+    written: Written,
+}
+
+impl Loop {
+    fn run(mut self) -> Result<(), EngineError> {
+        let mut more = true;
+        loop {
+            let (news, stop) = self.wait(more);
+            for item in news {
+                self.hear(item)?;
+            }
+            more = self.work()?;
+            if stop && !more && self.group.in_flight() == 0 && !self.writing {
+                return self.finish();
+            }
+        }
+    }
+
+    /// Sleeps until there is news, inputs or a timer; not at all if there is work left.
+    fn wait(&mut self, more: bool) -> (Vec<News>, bool) {
+        let mut inbox = self.signal.inbox.lock();
+        let busy = more && self.group.in_flight() < self.writer.max_in_flight();
+        if inbox.news.is_empty() && !inbox.inputs && !inbox.stop && !busy {
+            let now = self.shared.clock.now_ms();
+            let until_due = self.group.next_due_ms().map(|due| Duration::from_millis((due - now).max(0) as u64));
+            // A due timer that must wait for a commit is looked at when the commit ends.
+            let full = self.group.in_flight() >= self.writer.max_in_flight();
+            let pause = until_due.filter(|_| !full).map_or(IDLE, |due| due.min(IDLE));
+            if !pause.is_zero() {
+                self.signal.woken.wait_for(&mut inbox, pause);
+            }
+        } else if inbox.stop && !busy && inbox.news.is_empty() && !inbox.inputs {
+            // Stopping: commits or a write-back are still under way.
+            self.signal.woken.wait_for(&mut inbox, Duration::from_millis(5));
+        }
+        (std::mem::take(&mut inbox.news), inbox.stop)
+    }
+
+    fn hear(&mut self, news: News) -> Result<(), EngineError> {
+        match news {
+            News::Nudge(nudge) => {
+                self.group.push(Batch { claims: vec![nudge], ..Batch::default() });
+            }
+            News::Outcome { epoch, outcome } if epoch == self.epoch => match outcome {
+                Outcome::Committed(position) => {
+                    let released = self.group.committed(position)?;
+                    self.release(released);
+                }
+                other => self.recover(other)?,
+            },
+            News::Outcome { .. } => {}
+            News::Written { work, error } => {
+                self.writing = false;
+                if let Some(error) = error {
+                    return Err(EngineError::Start(format!("write-back failed: {error}")));
+                }
+                let position = work.applied().position;
+                let inputs = CommitRecord::read(&work.applied().commit)?;
+                self.group.finish_write_back(work);
+                self.trim(position, &inputs);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says to the log what the base store no longer needs.
+    fn trim(&mut self, position: Position, inputs: &CommitRecord) {
+        let id = self.group.id();
+        let log = &self.shared.log;
+        let commands = Position::from_u64(inputs.commands);
+        let messages = Position::from_u64(inputs.messages);
+        log.trim(Partition::changelog(id), position);
+        log.trim(Partition::commands(id), commands);
+        log.trim(Partition::messages(id), messages);
+        self.written.commands = Some((commands, messages));
+    }
+
+    fn release(&self, released: Released) {
+        for (waiter, payload) in released.deliveries {
+            waiter.consumer.deliver(payload);
+        }
+        for (id, answer) in released.replies {
+            self.shared.replies.answer(id, answer.map_err(SubmitError::Rejected));
+        }
+    }
+
+    /// Takes inputs in and starts commits, as far as there is room. Says whether work is left.
+    fn work(&mut self) -> Result<bool, EngineError> {
+        let room = self.writer.max_in_flight();
+        let mut read_all = true;
+        loop {
+            if self.group.in_flight() >= room {
+                break;
+            }
+            if self.group.queued() < INBOX_LIMIT {
+                self.signal.inbox.lock().inputs = false;
+                let messages = self.inputs.messages.poll(POLL_RECORDS, POLL_BYTES)?;
+                let commands = self.inputs.commands.poll(POLL_RECORDS, POLL_BYTES)?;
+                read_all = messages.len() < POLL_RECORDS && commands.len() < POLL_RECORDS;
+                self.group.push(Batch { messages, commands, claims: Vec::new() });
+            }
+            let now = self.shared.clock.now_ms();
+            if !self.group.has_work(now) {
+                break;
+            }
+            self.step(now)?;
+        }
+        self.write_back()?;
+        Ok(!read_all || self.group.has_work(self.shared.clock.now_ms()))
+    }
+
+    fn step(&mut self, now: i64) -> Result<(), EngineError> {
+        let Some(transaction) = self.group.step(now)? else { return Ok(()) };
+        let signal = Arc::clone(&self.signal);
+        let epoch = self.epoch;
+        self.writer.commit(
+            transaction,
+            Box::new(move |outcome| signal.tell(|inbox| inbox.news.push(News::Outcome { epoch, outcome }))),
+        )?;
+        Ok(())
+    }
+
+    fn write_back(&mut self) -> Result<(), EngineError> {
+        if self.writing {
+            return Ok(());
+        }
+        let now = self.shared.clock.now_ms();
+        let idle = now - self.idle_since_ms >= IDLE_WRITE_BACK_MS;
+        if let Some(work) = self.group.start_write_back(idle) {
+            self.idle_since_ms = now;
+            self.writing = true;
+            let job = Job { work, done: Arc::clone(&self.signal) };
+            self.shared.write_back.send(job).map_err(|_| EngineError::Start("the write-back thread is gone".to_owned()))?;
+        }
+        Ok(())
+    }
+
+    /// A commit did not end well: drop everything in flight, fence ourselves, and start from what is committed.
+    fn recover(&mut self, outcome: Outcome) -> Result<(), EngineError> {
+        let id = self.group.id();
+        tracing::warn!(group = %id, ?outcome, "a commit did not end well; starting from the committed state");
+        self.epoch += 1;
+        for request in self.group.discard() {
+            let why = "the outcome is not known yet; submit again under the same id".to_owned();
+            self.shared.replies.answer(request, Err(SubmitError::Unavailable(why)));
+        }
+        if outcome == Outcome::Fenced {
+            return Err(WalError::Fenced(format!("group.{id}")).into());
+        }
+        let (writer, term, _) = take_over(self.shared.log.as_ref(), id, self.group.store_mut())?;
+        self.writer = writer;
+        self.group.restored(term)?;
+        self.inputs = Inputs::open(self.shared.log.as_ref(), &self.group)?;
+        Ok(())
+    }
+
+    /// Stopping in good order: everything that is committed goes to the base store.
+    fn finish(mut self) -> Result<(), EngineError> {
+        if let Some(work) = self.group.start_write_back(true) {
+            work.run()?;
+            let position = work.applied().position;
+            let inputs = CommitRecord::read(&work.applied().commit)?;
+            self.group.finish_write_back(work);
+            self.trim(position, &inputs);
+        }
+        Ok(())
+    }
+}
+
+/// The process's write-back thread: disk work that no group's thread should wait for.
+pub(crate) struct WriteBackThread {
+    sender: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WriteBackThread {
+    pub(crate) fn start() -> Result<WriteBackThread, EngineError> {
+        let (sender, receiver): (Sender<Job>, Receiver<Job>) = crossbeam_channel::unbounded();
+        let thread = std::thread::Builder::new()
+            .name("write-back".to_owned())
+            .spawn(move || {
+                // At most one job a group is under way, so the queue is bounded by the number of groups.
+                for job in receiver {
+                    let error = job.work.run().err().map(|error| error.to_string());
+                    let work = job.work;
+                    job.done.tell(|inbox| inbox.news.push(News::Written { work, error }));
+                }
+            })
+            .map_err(|error| EngineError::Start(format!("no write-back thread: {error}")))?;
+        Ok(WriteBackThread { sender: Some(sender), thread: Some(thread) })
+    }
+
+    pub(crate) fn sender(&self) -> Sender<Job> {
+        // Present until `stop`, which ends the engine.
+        self.sender.clone().unwrap_or_else(|| crossbeam_channel::unbounded().0)
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has already failed the groups that waited for it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl std::fmt::Display for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Health::Running => f.write_str("running"),
+            Health::Stopped => f.write_str("stopped"),
+            Health::Failed(why) => write!(f, "failed: {why}"),
+        }
+    }
+}
+
+impl GroupSetup {
+    /// Whether this is the metadata group.
+    pub fn is_metadata(&self) -> bool {
+        self.id == GroupId::METADATA
+    }
+}

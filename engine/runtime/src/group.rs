@@ -1,0 +1,490 @@
+//! A partition group as a step function: (inputs, time) → (transaction, outputs).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use index::{Applied, Change, GlobalStore, Store, StoreError, WriteBack, changelog};
+use prost::Message;
+use wal::{GroupId, Partition, Position, Record, Transaction};
+
+use crate::commit::{Claimed, CommitRecord, Event, GlobalSeen, Recorded, Tick};
+use crate::context::{Context, Effects};
+use crate::{Application, Command, Rejection, RejectionCode, RequestId, Waiter, Waiting, queue, timer};
+
+/// How much one batch takes. Every queue and loop of a group has a limit here.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Commands and messages executed in one batch.
+    pub batch_inputs: usize,
+    /// A batch is sealed early once its changes are this large, in bytes.
+    pub batch_bytes: usize,
+    /// Timers fired in one batch.
+    pub batch_timers: usize,
+    /// Consumers served from queues in one batch.
+    pub batch_claims: usize,
+    /// Entries that a consumer may find void before it has to stand in line again.
+    pub void_entries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { batch_inputs: 1024, batch_bytes: 1 << 20, batch_timers: 256, batch_claims: 256, void_entries: 1000 }
+    }
+}
+
+/// A consumer that comes to claim from a queue of this group.
+#[derive(Debug, Clone)]
+pub struct Nudge {
+    /// Who.
+    pub waiter: Waiter,
+}
+
+/// Inputs for a group, in the order in which they were read.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// From other groups.
+    pub messages: Vec<(Position, Record)>,
+    /// From clients.
+    pub commands: Vec<(Position, Record)>,
+    /// Consumers that come to claim.
+    pub claims: Vec<Nudge>,
+}
+
+/// A batch whose commit is under way.
+struct InFlight {
+    commit: Bytes,
+    effects: Effects,
+    replies: Vec<(RequestId, Result<Bytes, Rejection>)>,
+    changes: Vec<Change>,
+}
+
+/// What may leave the process, now that the commit is durable.
+#[derive(Default)]
+pub struct Released {
+    /// Answers to commands.
+    pub replies: Vec<(RequestId, Result<Bytes, Rejection>)>,
+    /// Entries for consumers.
+    pub deliveries: Vec<(Waiter, Bytes)>,
+}
+
+/// One partition group: state, in-memory heads and the batches under way. No threads, no clock, no I/O but the store's.
+pub struct Group {
+    id: GroupId,
+    app: Arc<dyn Application>,
+    store: Store,
+    waiting: Arc<Waiting>,
+    global: Arc<GlobalStore>,
+    limits: Limits,
+    inbox_messages: VecDeque<(Position, Record)>,
+    inbox_commands: VecDeque<(Position, Record)>,
+    inbox_claims: VecDeque<Waiter>,
+    in_flight: VecDeque<InFlight>,
+    /// As of the last sealed batch.
+    state: CommitRecord,
+    /// For each queue seen, a sequence below which nothing is left: no scan starts before it.
+    cursors: BTreeMap<Bytes, u64>,
+    /// Queues with committed entries.
+    backlogged: BTreeSet<Bytes>,
+    next_due_ms: Option<i64>,
+    seen_version: Position,
+}
+
+impl Group {
+    /// A group on a store that holds all committed changes. `term` is the position of the owner's barrier record.
+    pub fn open(
+        id: GroupId,
+        app: Arc<dyn Application>,
+        store: Store,
+        waiting: Arc<Waiting>,
+        global: Arc<GlobalStore>,
+        limits: Limits,
+        term: Position,
+    ) -> Result<Group, StoreError> {
+        let mut group = Group {
+            id,
+            app,
+            store,
+            waiting,
+            global,
+            limits,
+            inbox_messages: VecDeque::new(),
+            inbox_commands: VecDeque::new(),
+            inbox_claims: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            state: CommitRecord::default(),
+            cursors: BTreeMap::new(),
+            backlogged: BTreeSet::new(),
+            next_due_ms: None,
+            seen_version: Position::START,
+        };
+        group.reload(term)?;
+        Ok(group)
+    }
+
+    /// Rebuilds everything in memory from the committed state.
+    fn reload(&mut self, term: Position) -> Result<(), StoreError> {
+        self.state = match self.store.applied() {
+            Some(applied) => CommitRecord::read(&applied.commit)?,
+            None => CommitRecord::default(),
+        };
+        self.state.version = CommitRecord::VERSION;
+        self.state.term = term.to_u64();
+        self.state.recorded.clear();
+        self.next_due_ms = timer::next_due(&self.store, self.state.timer_floor_ms)?;
+        for queue in std::mem::take(&mut self.backlogged) {
+            self.waiting.set_backlog(self.id, &queue, None);
+        }
+        self.cursors.clear();
+        for head in queue::heads(&self.store)? {
+            self.cursors.insert(head.queue.clone(), head.sequence);
+            self.backlogged.insert(head.queue.clone());
+            self.waiting.set_backlog(self.id, &head.queue, Some(head.queued_ms));
+        }
+        self.seen_version = Position::START;
+        if self.id == GroupId::METADATA {
+            self.global.load(&self.store.reader())?;
+        }
+        Ok(())
+    }
+
+    /// The group's number.
+    pub fn id(&self) -> GroupId {
+        self.id
+    }
+
+    /// Read access to the committed state.
+    pub fn reader(&self) -> index::ReadHandle {
+        self.store.reader()
+    }
+
+    /// Positions after which inputs are to be read: client commands, messages.
+    pub fn input_positions(&self) -> (Position, Position) {
+        (Position::from_u64(self.state.commands), Position::from_u64(self.state.messages))
+    }
+
+    /// Takes inputs in. They wait here until a [`Group::step`] has room for them.
+    pub fn push(&mut self, batch: Batch) {
+        self.inbox_messages.extend(batch.messages);
+        self.inbox_commands.extend(batch.commands);
+        self.inbox_claims.extend(batch.claims.into_iter().map(|nudge| nudge.waiter));
+    }
+
+    /// Inputs taken in and not yet executed.
+    pub fn queued(&self) -> usize {
+        self.inbox_messages.len() + self.inbox_commands.len()
+    }
+
+    /// Whether a step at this time would find something to do.
+    pub fn has_work(&self, now_ms: i64) -> bool {
+        !self.inbox_commands.is_empty()
+            || !self.inbox_messages.is_empty()
+            || !self.inbox_claims.is_empty()
+            || self.next_due_ms.is_some_and(|due| due <= now_ms)
+    }
+
+    /// When the next timer is due, milliseconds since the epoch.
+    pub fn next_due_ms(&self) -> Option<i64> {
+        self.next_due_ms
+    }
+
+    /// Batches whose commit is under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Executes one batch of what is waiting: messages first, then commands, claims, due timers. Gives the transaction
+    /// to commit, or nothing if nothing was there. The next step runs on top of it.
+    ///
+    /// # Errors
+    /// The store failed: the group cannot go on.
+    pub fn step(&mut self, now_ms: i64) -> Result<Option<Transaction>, StoreError> {
+        let mut run = Run {
+            effects: Effects::default(),
+            replies: Vec::new(),
+            clock_ms: self.state.clock_ms,
+            inputs: 0,
+        };
+        let before = self.state.clone();
+        self.run_messages(&mut run);
+        self.run_commands(&mut run);
+        self.run_claims(&mut run, now_ms)?;
+        self.run_timers(&mut run, now_ms)?;
+        if run.inputs == 0 {
+            self.state = before;
+            return Ok(None);
+        }
+        self.seal(run).map(Some)
+    }
+
+    fn seal(&mut self, run: Run) -> Result<Transaction, StoreError> {
+        self.state.clock_ms = run.clock_ms;
+        self.state.batch += 1;
+        self.state.recorded.clone_from(&run.effects.recorded);
+        let commit = Bytes::from(self.state.encode_to_vec());
+        self.state.recorded.clear();
+        let sealed = self.store.seal()?;
+        let time_ms = self.state.clock_ms;
+        let own = Partition::changelog(self.id);
+        let mut records: Vec<(Partition, Record)> =
+            Vec::with_capacity(sealed.changes.len() + run.effects.messages.len() + 1);
+        records.extend(sealed.changes.iter().map(|change| (own, changelog::record(change, time_ms))));
+        records.extend(run.effects.messages.iter().map(|(to, payload)| {
+            let record = Record { key: Bytes::new(), value: Some(payload.clone()), time_ms };
+            (Partition::messages(*to), record)
+        }));
+        records.push((own, changelog::commit_record(commit.clone(), time_ms)));
+        let keep_changes = self.id == GroupId::METADATA;
+        self.in_flight.push_back(InFlight {
+            commit,
+            effects: run.effects,
+            replies: run.replies,
+            changes: if keep_changes { sealed.changes } else { Vec::new() },
+        });
+        Ok(Transaction { records })
+    }
+
+    /// The oldest commit under way is durable, with its commit record at `position`.
+    pub fn committed(&mut self, position: Position) -> Result<Released, StoreError> {
+        let Some(batch) = self.in_flight.pop_front() else { return Ok(Released::default()) };
+        self.store.commit(Applied { position, commit: batch.commit });
+        if self.id == GroupId::METADATA {
+            self.global.publish(&batch.changes, position);
+        }
+        for (queue, from) in &batch.effects.queues {
+            let floor = self.cursors.get(queue).copied().unwrap_or(0).max(*from);
+            match queue::first(&self.store, queue, floor)? {
+                Some(head) => {
+                    self.cursors.insert(queue.clone(), head.sequence);
+                    self.backlogged.insert(queue.clone());
+                    self.waiting.set_backlog(self.id, queue, Some(head.queued_ms));
+                }
+                None => {
+                    self.cursors.insert(queue.clone(), floor);
+                    self.backlogged.remove(queue);
+                    self.waiting.set_backlog(self.id, queue, None);
+                }
+            }
+        }
+        Ok(Released { replies: batch.replies, deliveries: batch.effects.deliveries })
+    }
+
+    /// A commit did not happen, or may not have: forgets all batches under way and all inputs taken in. Returns the
+    /// requests that have no answer. The caller opens the writer anew, restores, and calls [`Group::restored`].
+    pub fn discard(&mut self) -> Vec<RequestId> {
+        self.store.discard();
+        let mut unanswered = Vec::new();
+        for batch in self.in_flight.drain(..) {
+            unanswered.extend(batch.replies.into_iter().map(|(id, _)| id));
+            for (waiter, _) in batch.effects.deliveries {
+                self.waiting.put_back(waiter);
+            }
+        }
+        unanswered.extend(self.inbox_commands.drain(..).filter_map(|(_, record)| Some(Command::from_record(&record)?.request_id)));
+        self.inbox_messages.clear();
+        for waiter in self.inbox_claims.drain(..) {
+            self.waiting.put_back(waiter);
+        }
+        unanswered
+    }
+
+    /// The store to restore into, between [`Group::discard`] and [`Group::restored`].
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// The store holds all committed changes again.
+    pub fn restored(&mut self, term: Position) -> Result<(), StoreError> {
+        self.reload(term)
+    }
+
+    /// Committed changes to be written to the base store, if they are many enough (or `force`).
+    pub fn start_write_back(&mut self, force: bool) -> Option<WriteBack> {
+        self.store.start_write_back(force)
+    }
+
+    /// The base store has them.
+    pub fn finish_write_back(&mut self, write_back: WriteBack) {
+        self.store.finish_write_back(write_back);
+    }
+
+    fn run_messages(&mut self, run: &mut Run) {
+        let mut executed = 0;
+        while let Some((position, record)) = self.next_input(run, true) {
+            self.state.messages = position.to_u64();
+            run.clock_ms = run.clock_ms.max(record.time_ms);
+            executed += 1;
+            let Some(payload) = record.value else { continue };
+            let app = Arc::clone(&self.app);
+            if let Err(rejection) = self.execute(run, RequestId(0), |context| app.message(context, &payload)) {
+                tracing::error!(group = %self.id, %position, %rejection, "a message from another group was refused");
+            }
+        }
+        run.record_inputs(executed, Event::Messages(executed));
+    }
+
+    fn run_commands(&mut self, run: &mut Run) {
+        let mut executed = 0;
+        while let Some((position, record)) = self.next_input(run, false) {
+            self.state.commands = position.to_u64();
+            run.clock_ms = run.clock_ms.max(record.time_ms);
+            let Some(command) = Command::from_record(&record) else {
+                tracing::error!(group = %self.id, %position, "a record that is no command was skipped");
+                executed += 1;
+                continue;
+            };
+            executed += 1;
+            let app = Arc::clone(&self.app);
+            let answer = self.execute(run, command.request_id, |context| app.command(context, &command.payload));
+            run.replies.push((command.request_id, answer));
+        }
+        run.record_inputs(executed, Event::Commands(executed));
+    }
+
+    fn next_input(&mut self, run: &mut Run, messages: bool) -> Option<(Position, Record)> {
+        if run.inputs >= self.limits.batch_inputs || self.store.active_bytes() >= self.limits.batch_bytes {
+            return None;
+        }
+        let input =
+            if messages { self.inbox_messages.pop_front() } else { self.inbox_commands.pop_front() }?;
+        run.inputs += 1;
+        Some(input)
+    }
+
+    fn run_claims(&mut self, run: &mut Run, now_ms: i64) -> Result<(), StoreError> {
+        for _ in 0..self.limits.batch_claims {
+            let Some(waiter) = self.inbox_claims.pop_front() else { break };
+            if waiter.consumer.is_open() {
+                run.clock_ms = run.clock_ms.max(now_ms);
+                self.claim(run, waiter)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the oldest valid entry of the queue to the consumer, or lets it stand in line again.
+    fn claim(&mut self, run: &mut Run, waiter: Waiter) -> Result<(), StoreError> {
+        for _ in 0..self.limits.void_entries {
+            let floor = self.cursors.get(&waiter.queue).copied().unwrap_or(0);
+            let floor = floor.max(run.effects.queues.get(&waiter.queue).copied().unwrap_or(0));
+            let Some(entry) = queue::first(&self.store, &waiter.queue, floor)? else {
+                self.waiting.set_backlog(self.id, &waiter.queue, None);
+                break;
+            };
+            run.inputs += 1;
+            let claimed = Claimed { queue: waiter.queue.clone(), consumer: waiter.identity.clone() };
+            run.effects.recorded.push(Recorded { event: Some(Event::Claim(claimed)) });
+            self.store.delete(index::Family::Queue, entry.key())?;
+            run.effects.queues.insert(entry.queue.clone(), entry.sequence + 1);
+            let app = Arc::clone(&self.app);
+            match self.execute(run, RequestId(0), |context| app.claim(context, &entry, &waiter)) {
+                Ok(Some(payload)) => {
+                    run.effects.deliveries.push((waiter, payload));
+                    return Ok(());
+                }
+                Ok(None) => {}
+                Err(rejection) => {
+                    tracing::error!(group = %self.id, %rejection, "a queued entry could not be claimed and was dropped");
+                }
+            }
+        }
+        self.waiting.put_back(waiter);
+        Ok(())
+    }
+
+    fn run_timers(&mut self, run: &mut Run, now_ms: i64) -> Result<(), StoreError> {
+        if self.next_due_ms.is_none_or(|due| due > now_ms) {
+            return Ok(());
+        }
+        let now_ms = now_ms.max(self.state.timer_floor_ms);
+        let limit = self.limits.batch_timers;
+        let due = timer::due(&self.store, self.state.timer_floor_ms, now_ms, limit)?;
+        if !due.is_empty() {
+            run.clock_ms = run.clock_ms.max(now_ms);
+            run.inputs += due.len();
+            let tick = Tick { now_ms, limit: limit as u32 };
+            run.effects.recorded.push(Recorded { event: Some(Event::Tick(tick)) });
+        }
+        // Those left over keep the floor down; what a firing timer sets for the past fires in the next batch.
+        self.state.timer_floor_ms = match due.last() {
+            Some(last) if due.len() == limit => last.due_ms,
+            _ => now_ms,
+        };
+        for timer in &due {
+            self.store.delete(index::Family::Queue, timer::key(timer.due_ms, &timer.owner))?;
+            let app = Arc::clone(&self.app);
+            if let Err(rejection) = self.execute(run, RequestId(0), |context| app.timer(context, timer)) {
+                tracing::error!(group = %self.id, due_ms = timer.due_ms, %rejection, "a timer was refused");
+            }
+        }
+        self.next_due_ms = timer::next_due(&self.store, self.state.timer_floor_ms)?;
+        Ok(())
+    }
+
+    /// Runs one input on the active batch; an error rolls it back.
+    fn execute<T>(
+        &mut self,
+        run: &mut Run,
+        request_id: RequestId,
+        body: impl FnOnce(&mut Context<'_>) -> Result<T, Rejection>,
+    ) -> Result<T, Rejection> {
+        let view = self.global.current();
+        // The metadata group reads its own state.
+        if self.id != GroupId::METADATA && view.version() != self.seen_version {
+            self.seen_version = view.version();
+            let seen = GlobalSeen { input: run.inputs as u32, version: view.version().to_u64() };
+            run.effects.recorded.push(Recorded { event: Some(Event::Global(seen)) });
+        }
+        let size_before = self.store.active_bytes();
+        let mut context = Context {
+            store: &mut self.store,
+            effects: &mut run.effects,
+            waiting: &self.waiting,
+            global: &view,
+            backlogged: &self.backlogged,
+            now_ms: run.clock_ms,
+            timer_floor_ms: self.state.timer_floor_ms,
+            next_sequence: &mut self.state.next_sequence,
+            next_due_ms: &mut self.next_due_ms,
+            group: self.id,
+            request_id,
+        };
+        let mark = context.mark();
+        let mut result = body(&mut context);
+        // One input may not outgrow what one transaction can hold.
+        if result.is_ok() && context.store.active_bytes().saturating_sub(size_before) > MAX_INPUT_BYTES {
+            result = Err(Rejection::new(
+                RejectionCode::ResourceExhausted,
+                format!("Record too large: the request changes more than {MAX_INPUT_BYTES} bytes at once"),
+            ));
+        }
+        if result.is_err() {
+            context.rollback_to(mark);
+        } else {
+            // A consumer that was taken and then not needed stands in line again.
+            for waiter in context.effects.taken.drain(..) {
+                context.waiting.put_back(waiter);
+            }
+        }
+        result
+    }
+}
+
+/// The most that one input may change, in bytes of keys and values: well under the log's 16 MiB transaction.
+const MAX_INPUT_BYTES: usize = 12 << 20;
+
+/// A batch while it is being executed.
+struct Run {
+    effects: Effects,
+    replies: Vec<(RequestId, Result<Bytes, Rejection>)>,
+    clock_ms: i64,
+    inputs: usize,
+}
+
+impl Run {
+    fn record_inputs(&mut self, count: u32, event: Event) {
+        if count > 0 {
+            self.effects.recorded.push(Recorded { event: Some(event) });
+        }
+    }
+}
