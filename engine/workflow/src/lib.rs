@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Workflows as one typed schema and one command set, on the runtime of partition groups.
+//!
+//! What it is **not**: a server (no gRPC, no clock, no I/O), nor a query layer (it says where rows are, others read
+//! them). Everything here is a pure function of a command, the state and the record time.
+//!
+//! ```text
+//!   command (CoreCommand) ─► command/*      one file a command
+//!                              ▼
+//!                            run::Unit      the rows it touches, decoded once
+//!                              ▼
+//!                            run::advance   threads move until none can ─► node/*  one file a node type
+//!                              │                                        ─► task/*  TaskRuns and their queue
+//!                              ▼
+//!                            rows, timers, queue entries, deliveries
+//! ```
+#![deny(missing_docs)]
+
+pub mod app;
+pub mod command;
+pub mod key;
+pub mod metadata;
+pub mod node;
+pub mod record;
+pub mod run;
+pub mod spec;
+pub mod task;
+pub mod timer;
+pub mod value;
+
+pub use app::Workflows;
+pub use metadata::Metadata;

@@ -1,0 +1,122 @@
+//! DeleteWfRun, and deletion by retention (spec 03, sections 3.6 and 11.3; spec 05, sections 9 and 10).
+
+use bytes::Bytes;
+use index::Family;
+use proto::ironhorse::v1::timer_action::Action;
+use proto::ironhorse::v1::{DeleteRun, ExternalEventRow, NodeRunRow, TaskRunRow};
+use proto::littlehorse::DeleteWfRunRequest;
+use proto::timestamp_ms;
+use runtime::{Context, Rejection};
+
+use super::wf_run_id;
+use crate::key::{self, Row, RunRow};
+use crate::record::decode;
+use crate::record::wf_run::is_terminated;
+use crate::run::{Run, Unit};
+use crate::timer;
+
+/// Rows deleted by one command; a larger run goes in parts (spec 08, section 7.6).
+const MAX_DELETES: usize = 1000;
+
+pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: DeleteWfRunRequest) -> Result<(), Rejection> {
+    let id = wf_run_id("id", command.id)?;
+    delete(context, tenant, &Run::new(tenant, &id))
+}
+
+/// Arms the deletion that the WfSpec's retention policy asks for, in place of an earlier one.
+pub(crate) fn schedule_retention(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
+    let spec_id = unit.wf_run(run)?.wf_spec_id.clone().unwrap_or_default();
+    let spec = unit.spec_by_id(&spec_id)?;
+    let policy = spec.wf_spec.retention_policy.as_ref();
+    let Some(seconds) = policy.and_then(proto::workflow_retention_seconds) else { return Ok(()) };
+    let ended = timestamp_ms(unit.wf_run(run)?.end_time.as_ref());
+    let due_ms = ended.saturating_add(seconds.saturating_mul(1000));
+    let payload = timer::payload(Action::DeleteRun(DeleteRun { continues: false }));
+    let due_ms = unit.context.set_timer(due_ms, &run.key.wf_run(), payload)?;
+    unit.wf_run_row_mut(run)?.retention_due_ms = due_ms;
+    Ok(())
+}
+
+/// The retention timer, or the one that continues a large deletion, has fired.
+pub(crate) fn due(
+    context: &mut Context<'_>,
+    tenant: &str,
+    run: &Run,
+    due_ms: i64,
+    continues: bool,
+) -> Result<(), Rejection> {
+    let mut unit = Unit::new(context, tenant);
+    if !unit.is_taken(run)? {
+        return Ok(());
+    }
+    let row = unit.wf_run_row(run)?;
+    let wanted = if continues {
+        row.deleting
+    } else {
+        row.retention_due_ms == due_ms && row.wf_run.as_ref().is_some_and(|wf_run| is_terminated(wf_run.status()))
+    };
+    if wanted { delete(context, tenant, run) } else { Ok(()) }
+}
+
+/// Deletes a run's own rows with their timers and queue entries: its parts first, the WfRun last. Also what was sent to
+/// an id that has no run.
+fn delete(context: &mut Context<'_>, tenant: &str, run: &Run) -> Result<(), Rejection> {
+    let rows = context.scan(Family::State, &run.key.own_rows(), MAX_DELETES + 1, true)?;
+    let is_last_part = rows.len() <= MAX_DELETES;
+    let mut wf_run = None;
+    for (key, value) in rows.into_iter().take(MAX_DELETES) {
+        let row = RunRow::parse(&key).map_err(|error| Rejection::internal(error.to_string()))?;
+        let Some(RunRow { row, .. }) = row else { return Err(Rejection::internal("a run's row of no kind")) };
+        if row == Row::WfRun {
+            wf_run = Some(key);
+            continue;
+        }
+        release(context, tenant, &row, &key, &value)?;
+        context.delete(Family::State, key)?;
+    }
+    if is_last_part {
+        let mut unit = Unit::new(context, tenant);
+        if unit.is_taken(run)? {
+            let due_ms = unit.wf_run_row(run)?.retention_due_ms;
+            if due_ms != 0 {
+                context.cancel_timer(due_ms, &run.key.wf_run())?;
+            }
+        }
+        if let Some(key) = wf_run {
+            context.delete(Family::State, key)?;
+        }
+        return Ok(());
+    }
+    let mut unit = Unit::new(context, tenant);
+    if unit.is_taken(run)? {
+        let row = unit.wf_run_row_mut(run)?;
+        row.deleting = true;
+        unit.finish()?;
+    }
+    let now = context.now_ms();
+    let payload = timer::payload(Action::DeleteRun(DeleteRun { continues: true }));
+    context.set_timer(now, &run.key.wf_run(), payload)?;
+    Ok(())
+}
+
+/// What a row holds elsewhere goes with it: its timer, its place in a queue.
+fn release(context: &mut Context<'_>, tenant: &str, row: &Row, key: &Bytes, value: &Bytes) -> Result<(), Rejection> {
+    let timer = match row {
+        Row::NodeRun { .. } => decode::<NodeRunRow>(value)?.timer_due_ms,
+        Row::ExternalEvent { .. } => decode::<ExternalEventRow>(value)?.retention_due_ms,
+        Row::TaskRun { .. } => {
+            let row: TaskRunRow = decode(value)?;
+            if let Some(sequence) = row.queue_sequence {
+                let task_def = row.task_run.as_ref().and_then(|task_run| task_run.task_def_id.as_ref());
+                let name = task_def.map_or("", |id| id.name.as_str());
+                context.dequeue(key::task_queue(tenant, name), sequence)?;
+            }
+            row.timer_due_ms
+        }
+        _ => None,
+    };
+    match timer {
+        Some(due_ms) => Ok(context.cancel_timer(due_ms, key)?),
+        None => Ok(()),
+    }
+}

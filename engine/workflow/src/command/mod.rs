@@ -1,0 +1,67 @@
+//! The commands of the core groups: one file each.
+
+pub mod delete_wf_run;
+pub mod put_checkpoint;
+pub mod put_external_event;
+pub mod register_task_worker;
+pub mod report_task;
+pub mod resume_wf_run;
+pub mod run_wf;
+pub mod stop_wf_run;
+
+use bytes::Bytes;
+use prost::Message;
+use proto::ironhorse::v1::CoreCommand;
+use proto::ironhorse::v1::core_command::Command;
+use proto::littlehorse::{LhStatus, WfRunId};
+use proto::timestamp;
+use runtime::{Context, Rejection};
+
+use crate::run::{Run, Unit};
+
+pub(crate) use delete_wf_run::schedule_retention;
+
+/// Executes a client's command; the answer is the RPC's encoded response.
+pub fn execute(context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Rejection> {
+    let CoreCommand { tenant, command, .. } =
+        CoreCommand::decode(payload.clone()).map_err(|error| Rejection::internal(format!("command: {error}")))?;
+    let tenant = tenant.as_str();
+    match command.ok_or_else(|| Rejection::internal("command without content"))? {
+        Command::RunWf(command) => run_wf::execute(context, tenant, command).map(encode),
+        Command::ReportTask(command) => report_task::execute(context, tenant, command).map(encode),
+        Command::PutExternalEvent(command) => put_external_event::execute(context, tenant, command).map(encode),
+        Command::StopWfRun(command) => stop_wf_run::execute(context, tenant, command).map(encode),
+        Command::ResumeWfRun(command) => resume_wf_run::execute(context, tenant, command).map(encode),
+        Command::DeleteWfRun(command) => delete_wf_run::execute(context, tenant, command).map(encode),
+        Command::RegisterTaskWorker(command) => register_task_worker::execute(context, tenant, command).map(encode),
+        Command::PutCheckpoint(command) => put_checkpoint::execute(context, tenant, command).map(encode),
+    }
+}
+
+fn encode<T: Message>(response: T) -> Bytes {
+    Bytes::from(response.encode_to_vec())
+}
+
+/// A WfRun has ended: its status, its end, and the deletion that its retention policy asks for.
+pub(crate) fn wf_run_terminated(unit: &mut Unit<'_, '_>, run: &Run, status: LhStatus) -> Result<(), Rejection> {
+    let now = timestamp(unit.now_ms());
+    let wf_run = unit.wf_run_mut(run)?;
+    wf_run.set_status(status);
+    wf_run.end_time = Some(now);
+    schedule_retention(unit, run)
+}
+
+/// The id of a WfRun in a request. `lhctl` sends a child's id unsplit, as `parent_child` (spec 04, section II.11).
+///
+/// # Errors
+/// The id is missing.
+pub fn wf_run_id(field: &str, id: Option<WfRunId>) -> Result<WfRunId, Rejection> {
+    match id {
+        Some(id) if !id.id.is_empty() => Ok(proto::id_string::normalize_wf_run(id)),
+        _ => Err(Rejection::invalid(format!("Missing required argument: {field}"))),
+    }
+}
+
+fn no_such_run(id: &WfRunId) -> Rejection {
+    Rejection::not_found(format!("WfRun {} does not exist", proto::id_string::wf_run(id)))
+}

@@ -1,0 +1,143 @@
+//! The node types: one file each, with the same shape. `arrive` is what entering the node does, `poll` says whether its
+//! processing is complete, `can_halt` whether it may be halted now, `output` what others read from it.
+
+mod entrypoint;
+mod exit;
+pub mod external_event;
+mod nop;
+pub mod sleep;
+mod task;
+
+use std::sync::Arc;
+
+use proto::littlehorse::node::Node as Type;
+use proto::littlehorse::node_run::NodeType;
+use proto::littlehorse::{Node, VariableValue};
+use runtime::Rejection;
+
+use crate::run::{Failing, Run, Unit};
+use crate::spec::Spec;
+
+/// A NodeRun, and where it stands in its spec.
+#[derive(Debug)]
+pub struct At<'a> {
+    /// The WfRun.
+    pub run: &'a Run,
+    /// The ThreadRun's number.
+    pub thread: i32,
+    /// The NodeRun's position.
+    pub position: i32,
+    /// The spec that the NodeRun belongs to.
+    pub spec: Arc<Spec>,
+    /// The thread's name in the spec.
+    pub thread_spec: String,
+    /// The node's name in the thread.
+    pub node_name: String,
+}
+
+impl<'a> At<'a> {
+    /// Of a NodeRun that exists.
+    pub fn new(unit: &mut Unit<'_, '_>, run: &'a Run, thread: i32, position: i32) -> Result<At<'a>, Rejection> {
+        let node_run = unit.node(run, thread, position)?;
+        let thread_spec = node_run.thread_spec_name.clone();
+        let node_name = node_run.node_name.clone();
+        let spec_id = node_run.wf_spec_id.clone().unwrap_or_default();
+        Ok(At { run, thread, position, spec: unit.spec_by_id(&spec_id)?, thread_spec, node_name })
+    }
+
+    /// The node.
+    pub fn node(&self) -> Result<&Node, Rejection> {
+        self.spec.node(&self.thread_spec, &self.node_name)
+    }
+
+    fn node_type(&self) -> Result<&Type, Rejection> {
+        self.node()?.node.as_ref().ok_or_else(|| unbuilt("without a type"))
+    }
+}
+
+/// How a node completes.
+#[derive(Debug)]
+pub enum Done {
+    /// The thread goes on.
+    Next,
+    /// The thread ends, with this output.
+    Exit(Option<VariableValue>),
+}
+
+/// Entering the node. The NodeRun exists already.
+pub fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Failing> {
+    match at.node_type()? {
+        Type::Entrypoint(_) | Type::Nop(_) | Type::Exit(_) => Ok(()),
+        Type::Task(node) => task::arrive(unit, at, node),
+        Type::Sleep(node) => sleep::arrive(unit, at, node),
+        Type::ExternalEvent(node) => external_event::arrive(unit, at, node),
+        other => Err(unbuilt(kind(other)).into()),
+    }
+}
+
+/// Whether the node's processing is complete.
+pub fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>, Failing> {
+    match at.node_type()? {
+        Type::Entrypoint(_) => Ok(entrypoint::poll()),
+        Type::Nop(_) => Ok(nop::poll()),
+        Type::Exit(node) => exit::poll(unit, at, node),
+        Type::Task(_) => task::poll(unit, at),
+        Type::Sleep(node) => sleep::poll(unit, at, node),
+        Type::ExternalEvent(node) => external_event::poll(unit, at, node),
+        other => Err(unbuilt(kind(other)).into()),
+    }
+}
+
+/// Whether a node that is being processed can be halted now. Only a task cannot.
+pub fn can_halt(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<bool, Rejection> {
+    match at.node_type()? {
+        Type::Task(_) => task::can_halt(unit, at),
+        _ => Ok(true),
+    }
+}
+
+/// What the completed node gave, if its kind gives anything.
+pub fn output(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<VariableValue>, Rejection> {
+    match at.node_type()? {
+        Type::Task(_) => task::output(unit, at),
+        Type::ExternalEvent(_) => external_event::output(unit, at),
+        _ => Ok(None),
+    }
+}
+
+/// The NodeRun's part that is the node type's own, before it arrives.
+pub fn initial(node: &Node) -> NodeType {
+    match &node.node {
+        Some(Type::Task(_)) => task::initial(),
+        Some(Type::Sleep(_)) => sleep::initial(),
+        Some(Type::ExternalEvent(node)) => external_event::initial(node),
+        Some(Type::Exit(_)) => exit::initial(),
+        // There is no variant for NOP: it shows as an entrypoint (spec 03, section 6.1).
+        _ => entrypoint::initial(),
+    }
+}
+
+/// The name of a node type, as clients write it.
+pub fn kind(node: &Type) -> &'static str {
+    match node {
+        Type::Entrypoint(_) => "ENTRYPOINT",
+        Type::Exit(_) => "EXIT",
+        Type::Task(_) => "TASK",
+        Type::ExternalEvent(_) => "EXTERNAL_EVENT",
+        Type::StartThread(_) => "START_THREAD",
+        Type::WaitForThreads(_) => "WAIT_FOR_THREADS",
+        Type::Nop(_) => "NOP",
+        Type::Sleep(_) => "SLEEP",
+        Type::UserTask(_) => "USER_TASK",
+        Type::StartMultipleThreads(_) => "START_MULTIPLE_THREADS",
+        Type::ThrowEvent(_) => "THROW_EVENT",
+        Type::WaitForCondition(_) => "WAIT_FOR_CONDITION",
+        Type::RunChildWf(_) => "RUN_CHILD_WF",
+        Type::WaitForChildWf(_) => "WAIT_FOR_CHILD_WF",
+    }
+}
+
+/// Registration refuses what is not built, so a stored spec cannot hold it.
+fn unbuilt(what: &str) -> Rejection {
+    Rejection::internal(format!("a node {what} was registered, and cannot be run by this version"))
+}

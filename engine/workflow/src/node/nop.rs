@@ -1,0 +1,7 @@
+//! NOP: a place for edges to meet. Completes at once.
+
+use super::Done;
+
+pub(super) fn poll() -> Option<Done> {
+    Some(Done::Next)
+}

@@ -1,0 +1,11 @@
+//! ThreadRun: one thread of a WfRun (spec 03).
+
+use proto::ironhorse::v1::ThreadRunRow;
+
+use super::Row;
+
+impl Row for ThreadRunRow {
+    fn version(&self) -> u32 {
+        self.version
+    }
+}

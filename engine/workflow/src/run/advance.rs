@@ -1,0 +1,129 @@
+//! The advance algorithm: a run moves until nothing moves (spec 03, section 5).
+
+use proto::littlehorse::{LhStatus, NodeRun};
+use proto::timestamp;
+use runtime::Rejection;
+
+use super::edge;
+use super::failure::{Failing, fail_node, fail_tight_loop};
+use super::halt::{finish_halting, leave_halt};
+use super::unit::{Run, Unit};
+use crate::command::wf_run_terminated;
+use crate::node::{self, At};
+use crate::record::wf_run::is_terminated;
+
+/// Passes of one unit of work; the next one is taken for an endless loop (spec 03, section 5.6).
+const MAX_PASSES: u32 = 512;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Nothing to do for now.
+    Idle,
+    /// It moved.
+    Moved,
+    /// The thread has ended: the others get their turn first.
+    Ended,
+}
+
+/// Moves every thread of a run, by one node a pass and lower numbers first, until none can move.
+pub fn advance(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
+    let mut passes = 0;
+    'passes: loop {
+        if passes == MAX_PASSES {
+            return fail_tight_loop(unit, run);
+        }
+        passes += 1;
+        let mut moved = false;
+        for thread in unit.active_threads(run)? {
+            match step(unit, run, thread)? {
+                Step::Idle => {}
+                Step::Moved => moved = true,
+                Step::Ended => {
+                    passes -= 1;
+                    continue 'passes;
+                }
+            }
+        }
+        if !moved {
+            return Ok(());
+        }
+    }
+}
+
+fn step(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<Step, Rejection> {
+    let thread = unit.thread(run, number)?;
+    let position = thread.current_node_position;
+    match thread.status() {
+        LhStatus::Completed | LhStatus::Error | LhStatus::Exception | LhStatus::Starting => Ok(Step::Idle),
+        LhStatus::Halted => Ok(if leave_halt(unit, run, number)? { Step::Moved } else { Step::Idle }),
+        LhStatus::Halting => {
+            let over = leave_halt(unit, run, number)? || finish_halting(unit, run, number)?;
+            Ok(if over { Step::Moved } else { Step::Idle })
+        }
+        LhStatus::Running => match run_node(unit, run, number, position) {
+            Ok(step) => Ok(step),
+            Err(Failing::Rejected(rejection)) => Err(rejection),
+            Err(Failing::Fault(fault)) => {
+                fail_node(unit, run, number, fault)?;
+                Ok(Step::Ended)
+            }
+        },
+    }
+}
+
+/// One step of a running thread: its node completes, and the next one begins.
+fn run_node(unit: &mut Unit<'_, '_>, run: &Run, thread: i32, position: i32) -> Result<Step, Failing> {
+    let at = At::new(unit, run, thread, position)?;
+    if !unit.node(run, thread, position)?.failures.is_empty() {
+        return Ok(Step::Idle);
+    }
+    let Some(output) = node::poll(unit, &at)? else { return Ok(Step::Idle) };
+    let now = timestamp(unit.now_ms());
+    let node_run = unit.node_mut(run, thread, position)?;
+    node_run.set_status(LhStatus::Completed);
+    node_run.end_time = Some(now);
+    if let node::Done::Exit(output) = output {
+        let row = unit.thread_mut(run, thread)?;
+        row.set_status(LhStatus::Completed);
+        row.end_time = Some(now);
+        row.output = output;
+        if thread == 0 && !is_terminated(unit.wf_run(run)?.status()) {
+            wf_run_terminated(unit, run, LhStatus::Completed)?;
+        }
+        return Ok(Step::Ended);
+    }
+    if at.spec.output_is_read(&at.thread_spec, &at.node_name) {
+        unit.set_output(run, thread, &at.node_name, position)?;
+    }
+    let sink = edge::choose(unit, &at)?;
+    activate(unit, run, thread, position + 1, &sink).map_err(Failing::Rejected)?;
+    let next = At::new(unit, run, thread, position + 1)?;
+    node::arrive(unit, &next)?;
+    Ok(Step::Moved)
+}
+
+/// A node becomes the thread's current one. Its arrival action comes next.
+pub(super) fn activate(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    number: i32,
+    position: i32,
+    node_name: &str,
+) -> Result<(), Rejection> {
+    let now = timestamp(unit.now_ms());
+    let spec = unit.spec(run, number)?;
+    let thread = unit.thread_mut(run, number)?;
+    thread.current_node_position = position;
+    let node_run = NodeRun {
+        id: None,
+        wf_spec_id: thread.wf_spec_id.clone(),
+        status: LhStatus::Running.into(),
+        arrival_time: Some(now),
+        thread_spec_name: thread.thread_spec_name.clone(),
+        node_name: node_name.to_owned(),
+        ..NodeRun::default()
+    };
+    let node_type = node::initial(spec.node(&node_run.thread_spec_name, node_name)?);
+    unit.insert_node(run, number, position, NodeRun { node_type: Some(node_type), ..node_run });
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Halting threads, and letting them go on (spec 03, section 8).
+
+use proto::littlehorse::thread_halt_reason::Reason as HaltReason;
+use proto::littlehorse::{LhStatus, ManualHalt, ParentHalted, ThreadHaltReason};
+use runtime::Rejection;
+
+use super::unit::{Run, Unit};
+use crate::node;
+use crate::record::wf_run::is_terminated;
+
+/// Why a thread is to halt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// `StopWfRun`.
+    Manual,
+    /// The parent halts or failed.
+    ParentHalted { parent: i32 },
+}
+
+impl Reason {
+    fn record(self) -> ThreadHaltReason {
+        let reason = match self {
+            Reason::Manual => HaltReason::ManualHalt(ManualHalt { meaning_of_life: false }),
+            Reason::ParentHalted { parent } => HaltReason::ParentHalted(ParentHalted { parent_thread_id: parent }),
+        };
+        ThreadHaltReason { reason: Some(reason) }
+    }
+}
+
+/// Halts a thread and its descendants: at once, or as soon as the running task has ended.
+pub(crate) fn halt(unit: &mut Unit<'_, '_>, run: &Run, number: i32, reason: &Reason) -> Result<(), Rejection> {
+    if unit.is_thread_terminated(run, number)? {
+        return Ok(());
+    }
+    let thread = unit.thread_mut(run, number)?;
+    thread.halt_reasons.push(reason.record());
+    if thread.status() != LhStatus::Halted {
+        thread.set_status(LhStatus::Halting);
+    }
+    let children = thread.child_thread_ids.clone();
+    for child in children {
+        halt(unit, run, child, &Reason::ParentHalted { parent: number })?;
+    }
+    finish_halting(unit, run, number)?;
+    show_in_run(unit, run)
+}
+
+/// Lifts the manual halt of a thread, if it has one. It goes on in the next advance, once no other reason is left.
+pub(crate) fn resume(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<(), Rejection> {
+    let is_manual = |reason: &ThreadHaltReason| matches!(reason.reason, Some(HaltReason::ManualHalt(_)));
+    if unit.thread(run, number)?.halt_reasons.iter().any(is_manual) {
+        unit.thread_mut(run, number)?.halt_reasons.retain(|reason| !is_manual(reason));
+        show_in_run(unit, run)?;
+    }
+    Ok(())
+}
+
+/// Whether a thread has been stopped by `StopWfRun`.
+pub(crate) fn is_stopped(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<bool, Rejection> {
+    let reasons = &unit.thread(run, number)?.halt_reasons;
+    Ok(reasons.iter().any(|reason| matches!(reason.reason, Some(HaltReason::ManualHalt(_)))))
+}
+
+/// `HALTING` becomes `HALTED` when the current node is quiet and every child is halted or has ended. Says whether it did.
+pub(super) fn finish_halting(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<bool, Rejection> {
+    let thread = unit.thread(run, number)?;
+    if thread.status() != LhStatus::Halting {
+        return Ok(false);
+    }
+    let position = thread.current_node_position;
+    let children = thread.child_thread_ids.clone();
+    let at = node::At::new(unit, run, number, position)?;
+    match unit.node(run, number, position)?.status() {
+        LhStatus::Running | LhStatus::Halting | LhStatus::Starting => {
+            let status = if node::can_halt(unit, &at)? { LhStatus::Halted } else { LhStatus::Halting };
+            unit.node_mut(run, number, position)?.set_status(status);
+            if status == LhStatus::Halting {
+                return Ok(false);
+            }
+        }
+        LhStatus::Halted | LhStatus::Completed | LhStatus::Error | LhStatus::Exception => {}
+    }
+    for child in children {
+        let status = unit.thread(run, child)?.status();
+        if status != LhStatus::Halted && !is_terminated(status) {
+            return Ok(false);
+        }
+    }
+    unit.thread_mut(run, number)?.set_status(LhStatus::Halted);
+    show_in_run(unit, run)?;
+    Ok(true)
+}
+
+/// A halted (or still halting) thread goes on if no reason is left. Says whether it does.
+pub(super) fn leave_halt(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<bool, Rejection> {
+    let reasons = unit.thread(run, number)?.halt_reasons.clone();
+    let mut left = Vec::with_capacity(reasons.len());
+    for reason in reasons.iter().cloned() {
+        let resolved = match &reason.reason {
+            Some(HaltReason::ParentHalted(halted)) => {
+                let parent = unit.thread(run, halted.parent_thread_id)?.status();
+                matches!(parent, LhStatus::Running | LhStatus::Completed)
+            }
+            _ => false,
+        };
+        if !resolved {
+            left.push(reason);
+        }
+    }
+    let goes_on = left.is_empty();
+    if left.len() != reasons.len() || goes_on {
+        let thread = unit.thread_mut(run, number)?;
+        thread.halt_reasons = left;
+        if goes_on {
+            thread.set_status(LhStatus::Running);
+            let position = thread.current_node_position;
+            let node = unit.node_mut(run, number, position)?;
+            if matches!(node.status(), LhStatus::Halted | LhStatus::Halting) {
+                node.set_status(LhStatus::Running);
+            }
+            show_in_run(unit, run)?;
+        }
+    }
+    Ok(goes_on)
+}
+
+/// The run shows what `StopWfRun` did to thread 0, and nothing else of its halts (spec 03, D1).
+fn show_in_run(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
+    let before = unit.wf_run(run)?.status();
+    if is_terminated(before) {
+        return Ok(());
+    }
+    let stopped = is_stopped(unit, run, 0)?;
+    let after = match unit.thread(run, 0)?.status() {
+        status @ (LhStatus::Halting | LhStatus::Halted) if stopped => status,
+        _ => LhStatus::Running,
+    };
+    if after != before {
+        unit.wf_run_mut(run)?.set_status(after);
+    }
+    Ok(())
+}

@@ -1,0 +1,343 @@
+//! One command's view of the rows it works on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use index::Family;
+use proto::ironhorse::v1::{
+    ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow, ThreadRunRow, VariableRow, WfRunRow,
+};
+use proto::littlehorse::{LhStatus, NodeRun, ThreadRun, WfRun, WfRunId, WfSpecId};
+use runtime::{Context, Rejection};
+
+use crate::key::{Kind, Row as KeyRow, RunKey, RunRow};
+use crate::record::Rows;
+use crate::record::wf_run::is_terminated;
+use crate::spec::{self, Spec};
+
+/// Threads of a WfRun that are read at once.
+const MAX_THREADS: usize = 100_000;
+
+/// A WfRun that a unit works on.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its id.
+    pub id: WfRunId,
+    /// Where its rows are.
+    pub key: RunKey,
+}
+
+impl Run {
+    /// The run with this id, whether it exists or not.
+    pub fn new(tenant: &str, id: &WfRunId) -> Run {
+        Run { id: id.clone(), key: RunKey::new(tenant, id) }
+    }
+}
+
+/// A unit of work: one command, timer or claim on the rows of a family of WfRuns. Nothing is written before
+/// [`Unit::finish`].
+pub struct Unit<'u, 'c> {
+    /// Record time, effects, and the rows that have no type here.
+    pub context: &'u mut Context<'c>,
+    /// Whose runs these are.
+    pub tenant: &'u str,
+    wf_runs: Rows<WfRunRow>,
+    threads: Rows<ThreadRunRow>,
+    nodes: Rows<NodeRunRow>,
+    variables: Rows<VariableRow>,
+    tasks: Rows<TaskRunRow>,
+    outputs: Rows<NodeOutputRow>,
+    events: Rows<ExternalEventRow>,
+    /// The specs used so far: few, so a list.
+    specs: Vec<(WfSpecId, Arc<Spec>)>,
+}
+
+impl<'u, 'c> Unit<'u, 'c> {
+    /// A unit in which nothing has happened.
+    pub fn new(context: &'u mut Context<'c>, tenant: &'u str) -> Unit<'u, 'c> {
+        Unit {
+            context,
+            tenant,
+            wf_runs: Rows::default(),
+            threads: Rows::default(),
+            nodes: Rows::default(),
+            variables: Rows::default(),
+            tasks: Rows::default(),
+            outputs: Rows::default(),
+            events: Rows::default(),
+            specs: Vec::new(),
+        }
+    }
+
+    /// Writes everything that changed.
+    pub fn finish(mut self) -> Result<(), Rejection> {
+        self.flush()
+    }
+
+    /// Writes everything that changed, and goes on.
+    pub fn flush(&mut self) -> Result<(), Rejection> {
+        self.wf_runs.flush(self.context)?;
+        self.threads.flush(self.context)?;
+        self.nodes.flush(self.context)?;
+        self.variables.flush(self.context)?;
+        self.tasks.flush(self.context)?;
+        self.outputs.flush(self.context)?;
+        self.events.flush(self.context)
+    }
+
+    /// Record time, in milliseconds since the epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.context.now_ms()
+    }
+
+    /// The WfRun's row, if it exists.
+    pub fn find_wf_run(&mut self, run: &Run) -> Result<Option<&mut WfRunRow>, Rejection> {
+        if self.wf_runs.get(self.context, &run.key.wf_run())?.is_none() {
+            return Ok(None);
+        }
+        self.wf_runs.get_mut(self.context, &run.key.wf_run())
+    }
+
+    /// Whether the WfRun exists and is not being deleted.
+    pub fn exists(&mut self, run: &Run) -> Result<bool, Rejection> {
+        Ok(self.wf_runs.get(self.context, &run.key.wf_run())?.is_some_and(|row| !row.deleting))
+    }
+
+    /// Whether there is a row for the WfRun, even if it is being deleted.
+    pub fn is_taken(&mut self, run: &Run) -> Result<bool, Rejection> {
+        Ok(self.wf_runs.get(self.context, &run.key.wf_run())?.is_some())
+    }
+
+    /// The row of a WfRun that is known to exist.
+    pub fn wf_run_row(&mut self, run: &Run) -> Result<&WfRunRow, Rejection> {
+        self.wf_runs.get(self.context, &run.key.wf_run())?.ok_or_else(|| lost("WfRun"))
+    }
+
+    /// The row of a WfRun that is known to exist, to be changed.
+    pub fn wf_run_row_mut(&mut self, run: &Run) -> Result<&mut WfRunRow, Rejection> {
+        self.wf_runs.get_mut(self.context, &run.key.wf_run())?.ok_or_else(|| lost("WfRun"))
+    }
+
+    /// A WfRun that is known to exist.
+    pub fn wf_run(&mut self, run: &Run) -> Result<&WfRun, Rejection> {
+        self.wf_run_row(run)?.wf_run.as_ref().ok_or_else(|| lost("WfRun"))
+    }
+
+    /// A WfRun that is known to exist, to be changed.
+    pub fn wf_run_mut(&mut self, run: &Run) -> Result<&mut WfRun, Rejection> {
+        self.wf_run_row_mut(run)?.wf_run.as_mut().ok_or_else(|| lost("WfRun"))
+    }
+
+    /// A new WfRun.
+    pub fn insert_wf_run(&mut self, run: &Run, row: WfRunRow) {
+        self.wf_runs.insert(run.key.wf_run(), row);
+    }
+
+    /// The numbers of the active ThreadRuns, ascending.
+    pub fn active_threads(&mut self, run: &Run) -> Result<Vec<i32>, Rejection> {
+        if self.wf_run(run)?.greatest_threadrun_number == 0 {
+            return Ok(vec![0]);
+        }
+        // What was started in this unit must be found too.
+        self.threads.flush(self.context)?;
+        let rows = self.context.scan(Family::State, &run.key.all(Kind::ThreadRun), MAX_THREADS, false)?;
+        let mut numbers = Vec::with_capacity(rows.len());
+        for (key, _) in rows {
+            match RunRow::parse(&key).map_err(|error| Rejection::internal(error.to_string()))? {
+                Some(RunRow { row: KeyRow::ThreadRun { number, .. }, .. }) => numbers.push(number),
+                _ => return Err(lost("ThreadRun key")),
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// A ThreadRun, active or archived, if it exists.
+    pub fn find_thread(&mut self, run: &Run, number: i32) -> Result<Option<&ThreadRun>, Rejection> {
+        let active = run.key.thread_run(number);
+        if self.threads.get(self.context, &active)?.is_some() {
+            let row = self.threads.get(self.context, &active)?;
+            return Ok(row.and_then(|row| row.thread_run.as_ref()));
+        }
+        let row = self.threads.get(self.context, &run.key.inactive_thread_run(number))?;
+        Ok(row.and_then(|row| row.thread_run.as_ref()))
+    }
+
+    /// A ThreadRun that is known to exist.
+    pub fn thread(&mut self, run: &Run, number: i32) -> Result<&ThreadRun, Rejection> {
+        self.find_thread(run, number)?.ok_or_else(|| lost("ThreadRun"))
+    }
+
+    /// An active ThreadRun that is known to exist, to be changed.
+    pub fn thread_mut(&mut self, run: &Run, number: i32) -> Result<&mut ThreadRun, Rejection> {
+        self.threads
+            .get_mut(self.context, &run.key.thread_run(number))?
+            .and_then(|row| row.thread_run.as_mut())
+            .ok_or_else(|| lost("ThreadRun"))
+    }
+
+    /// A new ThreadRun.
+    pub fn insert_thread(&mut self, run: &Run, thread: ThreadRun) {
+        let key = run.key.thread_run(thread.number);
+        self.threads.insert(key, ThreadRunRow { version: 1, thread_run: Some(thread) });
+    }
+
+    /// Whether a thread has ended for good.
+    pub fn is_thread_terminated(&mut self, run: &Run, number: i32) -> Result<bool, Rejection> {
+        Ok(is_terminated(self.thread(run, number)?.status()))
+    }
+
+    /// A NodeRun's row, if it exists.
+    pub fn find_node_row(&mut self, run: &Run, thread: i32, position: i32) -> Result<Option<&NodeRunRow>, Rejection> {
+        self.nodes.get(self.context, &run.key.node_run(thread, position))
+    }
+
+    /// The row of a NodeRun that is known to exist, to be changed.
+    pub fn node_row_mut(&mut self, run: &Run, thread: i32, position: i32) -> Result<&mut NodeRunRow, Rejection> {
+        self.nodes
+            .get_mut(self.context, &run.key.node_run(thread, position))?
+            .ok_or_else(|| lost("NodeRun"))
+    }
+
+    /// A NodeRun that is known to exist.
+    pub fn node(&mut self, run: &Run, thread: i32, position: i32) -> Result<&NodeRun, Rejection> {
+        self.nodes
+            .get(self.context, &run.key.node_run(thread, position))?
+            .and_then(|row| row.node_run.as_ref())
+            .ok_or_else(|| lost("NodeRun"))
+    }
+
+    /// A NodeRun that is known to exist, to be changed.
+    pub fn node_mut(&mut self, run: &Run, thread: i32, position: i32) -> Result<&mut NodeRun, Rejection> {
+        self.node_row_mut(run, thread, position)?.node_run.as_mut().ok_or_else(|| lost("NodeRun"))
+    }
+
+    /// A new NodeRun.
+    pub fn insert_node(&mut self, run: &Run, thread: i32, position: i32, node_run: NodeRun) {
+        let row = NodeRunRow { version: 1, node_run: Some(node_run), timer_due_ms: None };
+        self.nodes.insert(run.key.node_run(thread, position), row);
+    }
+
+    /// A variable's row, if it exists.
+    pub fn find_variable(&mut self, run: &Run, thread: i32, name: &str) -> Result<Option<&VariableRow>, Rejection> {
+        self.variables.get(self.context, &run.key.variable(thread, name))
+    }
+
+    /// A variable's row, to be changed, if it exists.
+    pub fn find_variable_mut(
+        &mut self,
+        run: &Run,
+        thread: i32,
+        name: &str,
+    ) -> Result<Option<&mut VariableRow>, Rejection> {
+        self.variables.get_mut(self.context, &run.key.variable(thread, name))
+    }
+
+    /// A new variable.
+    pub fn insert_variable(&mut self, run: &Run, thread: i32, name: &str, row: VariableRow) {
+        self.variables.insert(run.key.variable(thread, name), row);
+    }
+
+    /// A TaskRun's row, if it exists.
+    pub fn find_task(&mut self, run: &Run, guid: &str) -> Result<Option<&TaskRunRow>, Rejection> {
+        match run.key.task_run(guid) {
+            Some(key) => self.tasks.get(self.context, &key),
+            None => Ok(None),
+        }
+    }
+
+    /// The row of a TaskRun that is known to exist, to be changed.
+    pub fn task_mut(&mut self, run: &Run, guid: &str) -> Result<&mut TaskRunRow, Rejection> {
+        let key = run.key.task_run(guid).ok_or_else(|| lost("TaskRun"))?;
+        self.tasks.get_mut(self.context, &key)?.ok_or_else(|| lost("TaskRun"))
+    }
+
+    /// A new TaskRun.
+    pub fn insert_task(&mut self, run: &Run, guid: &str, row: TaskRunRow) -> Result<(), Rejection> {
+        self.tasks.insert(run.key.task_run(guid).ok_or_else(|| lost("TaskRun"))?, row);
+        Ok(())
+    }
+
+    /// Where the latest output of a node is, if it has run.
+    pub fn find_output(&mut self, run: &Run, thread: i32, node: &str) -> Result<Option<i32>, Rejection> {
+        Ok(self.outputs.get(self.context, &run.key.node_output(thread, node))?.map(|row| row.position))
+    }
+
+    /// Notes where the latest output of a node is.
+    pub fn set_output(&mut self, run: &Run, thread: i32, node: &str, position: i32) -> Result<(), Rejection> {
+        let key = run.key.node_output(thread, node);
+        match self.outputs.get_mut(self.context, &key)? {
+            Some(row) => row.position = position,
+            None => self.outputs.insert(key, NodeOutputRow { version: 1, position }),
+        }
+        Ok(())
+    }
+
+    /// An ExternalEvent's row, if it exists.
+    pub fn find_event(&mut self, run: &Run, def: &str, guid: &str) -> Result<Option<&ExternalEventRow>, Rejection> {
+        self.events.get(self.context, &run.key.external_event(def, guid))
+    }
+
+    /// An ExternalEvent's row, to be changed, if it exists.
+    pub fn find_event_mut(
+        &mut self,
+        run: &Run,
+        def: &str,
+        guid: &str,
+    ) -> Result<Option<&mut ExternalEventRow>, Rejection> {
+        self.events.get_mut(self.context, &run.key.external_event(def, guid))
+    }
+
+    /// A new ExternalEvent, unclaimed.
+    pub fn insert_event(&mut self, run: &Run, def: &str, guid: &str, row: ExternalEventRow) {
+        self.events.insert(run.key.external_event(def, guid), row);
+    }
+
+    /// Deletes an ExternalEvent.
+    pub fn delete_event(&mut self, run: &Run, def: &str, guid: &str) {
+        self.events.delete(run.key.external_event(def, guid));
+    }
+
+    /// The spec that a thread runs on.
+    pub fn spec(&mut self, run: &Run, thread: i32) -> Result<Arc<Spec>, Rejection> {
+        let id = self.thread(run, thread)?.wf_spec_id.clone().unwrap_or_default();
+        self.spec_by_id(&id)
+    }
+
+    /// A spec that some run is on.
+    pub fn spec_by_id(&mut self, id: &WfSpecId) -> Result<Arc<Spec>, Rejection> {
+        if let Some((_, spec)) = self.specs.iter().find(|(known, _)| known == id) {
+            return Ok(Arc::clone(spec));
+        }
+        let spec = spec::wf_spec_of_run(self.context.global(), self.tenant, id).ok_or_else(|| {
+            Rejection::precondition(format!("WfSpec {} no longer exists", proto::id_string::wf_spec(id)))
+        })?;
+        self.specs.push((id.clone(), Arc::clone(&spec)));
+        Ok(spec)
+    }
+
+    /// The public WfRun, with its active ThreadRuns.
+    pub fn public_wf_run(&mut self, run: &Run) -> Result<WfRun, Rejection> {
+        let mut wf_run = self.wf_run(run)?.clone();
+        wf_run.id = Some(run.id.clone());
+        for number in self.active_threads(run)? {
+            wf_run.thread_runs.push(self.thread(run, number)?.clone());
+        }
+        Ok(wf_run)
+    }
+
+    /// The key of a timer that belongs to a row: the row's key, so that it is unique and goes with the row.
+    pub fn timer_owner(row_key: &Bytes) -> &Bytes {
+        row_key
+    }
+
+    /// Whether the WfRun's status says that it has ended.
+    pub fn is_run_terminated(&mut self, run: &Run) -> Result<bool, Rejection> {
+        let status = self.wf_run(run)?.status();
+        Ok(is_terminated(status) && status != LhStatus::Running)
+    }
+}
+
+/// A row that other rows speak of is not there.
+pub(super) fn lost(what: &str) -> Rejection {
+    Rejection::internal(format!("{what} is missing"))
+}

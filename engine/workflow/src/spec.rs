@@ -1,0 +1,133 @@
+//! Metadata as the core groups see it: decoded once per version, and looked up by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use index::GlobalView;
+use prost::Message;
+use proto::littlehorse::{ExternalEventDef, Node, TaskDef, ThreadSpec, ThreadVarDef, WfSpec, WfSpecId};
+use runtime::Rejection;
+
+use crate::key;
+use crate::value::used_names;
+
+/// A WfSpec with what execution needs to know about it.
+#[derive(Debug)]
+pub struct Spec {
+    /// As stored.
+    pub wf_spec: WfSpec,
+    threads: BTreeMap<String, Thread>,
+}
+
+/// What execution needs to know about a thread.
+#[derive(Debug, Default)]
+struct Thread {
+    entrypoint: String,
+    /// Nodes whose output is read somewhere in the thread.
+    outputs_read: BTreeSet<String>,
+}
+
+impl Spec {
+    fn new(wf_spec: WfSpec) -> Spec {
+        let threads = wf_spec.thread_specs.iter().map(|(name, thread)| (name.clone(), Thread::of(thread))).collect();
+        Spec { wf_spec, threads }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> WfSpecId {
+        self.wf_spec.id.clone().unwrap_or_default()
+    }
+
+    /// A thread.
+    ///
+    /// # Errors
+    /// `INTERNAL`: registration checks every name.
+    pub fn thread(&self, name: &str) -> Result<&ThreadSpec, Rejection> {
+        self.wf_spec.thread_specs.get(name).ok_or_else(|| missing(&self.wf_spec, &format!("thread {name}")))
+    }
+
+    /// A node of a thread.
+    ///
+    /// # Errors
+    /// `INTERNAL`: registration checks every name.
+    pub fn node(&self, thread: &str, node: &str) -> Result<&Node, Rejection> {
+        self.thread(thread)?
+            .nodes
+            .get(node)
+            .ok_or_else(|| missing(&self.wf_spec, &format!("node {node} of thread {thread}")))
+    }
+
+    /// The name of a thread's ENTRYPOINT node.
+    pub fn entrypoint(&self, thread: &str) -> Result<&str, Rejection> {
+        self.threads
+            .get(thread)
+            .map(|thread| thread.entrypoint.as_str())
+            .ok_or_else(|| missing(&self.wf_spec, &format!("thread {thread}")))
+    }
+
+    /// Whether the output of a node is read anywhere in its thread, so that it must be found again.
+    pub fn output_is_read(&self, thread: &str, node: &str) -> bool {
+        self.threads.get(thread).is_some_and(|thread| thread.outputs_read.contains(node))
+    }
+
+    /// The definition of a variable of a thread.
+    pub fn variable(&self, thread: &str, name: &str) -> Option<&ThreadVarDef> {
+        let defs = &self.wf_spec.thread_specs.get(thread)?.variable_defs;
+        defs.iter().find(|def| def.var_def.as_ref().is_some_and(|def| def.name == name))
+    }
+}
+
+impl Thread {
+    fn of(thread: &ThreadSpec) -> Thread {
+        let entrypoint = thread.nodes.iter().find_map(|(name, node)| {
+            matches!(node.node, Some(proto::littlehorse::node::Node::Entrypoint(_))).then(|| name.clone())
+        });
+        Thread {
+            entrypoint: entrypoint.unwrap_or_default(),
+            outputs_read: used_names::of_thread(thread).nodes,
+        }
+    }
+}
+
+fn missing(wf_spec: &WfSpec, what: &str) -> Rejection {
+    let name = wf_spec.id.as_ref().map_or("", |id| id.name.as_str());
+    Rejection::internal(format!("WfSpec {name} has no {what}"))
+}
+
+fn decode<T: Message + Default>(raw: &[u8]) -> Option<T> {
+    T::decode(raw).ok()
+}
+
+/// A WfSpec by its exact id; a deleted one too, for the runs that are on it.
+pub fn wf_spec_of_run(view: &GlobalView, tenant: &str, id: &WfSpecId) -> Option<Arc<Spec>> {
+    [key::WF_SPECS, key::RETIRED_WF_SPECS].into_iter().find_map(|table| {
+        let key = key::wf_spec(table, tenant, &id.name, id.major_version, id.revision);
+        view.get_decoded(&key, |raw| decode(raw).map(Spec::new))
+    })
+}
+
+/// The WfSpec that a request means: exactly that version, or the latest revision of a major version, or the latest. A
+/// revision without a major version is ignored (spec 01, section 2.4).
+pub fn wf_spec(
+    view: &GlobalView,
+    tenant: &str,
+    name: &str,
+    major: Option<i32>,
+    revision: Option<i32>,
+) -> Option<Arc<Spec>> {
+    let key = match (major, revision) {
+        (Some(major), Some(revision)) => key::wf_spec(key::WF_SPECS, tenant, name, major, revision),
+        _ => view.last_key(&key::wf_spec_versions(tenant, name, major))?,
+    };
+    view.get_decoded(&key, |raw| decode(raw).map(Spec::new))
+}
+
+/// A TaskDef.
+pub fn task_def(view: &GlobalView, tenant: &str, name: &str) -> Option<Arc<TaskDef>> {
+    view.get_decoded(&key::named(key::TASK_DEFS, tenant, name), decode)
+}
+
+/// An ExternalEventDef.
+pub fn external_event_def(view: &GlobalView, tenant: &str, name: &str) -> Option<Arc<ExternalEventDef>> {
+    view.get_decoded(&key::named(key::EXTERNAL_EVENT_DEFS, tenant, name), decode)
+}
