@@ -24,6 +24,7 @@ pub mod record;
 pub mod run;
 pub mod spec;
 pub mod task;
+pub mod time;
 pub mod timer;
 pub mod value;
 

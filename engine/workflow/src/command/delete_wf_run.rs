@@ -5,7 +5,7 @@ use index::Family;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteRun, ExternalEventRow, NodeRunRow, TaskRunRow};
 use proto::littlehorse::DeleteWfRunRequest;
-use proto::timestamp_ms;
+use crate::time::timestamp_ms;
 use runtime::{Context, Rejection};
 
 use super::wf_run_id;

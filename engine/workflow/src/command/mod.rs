@@ -14,7 +14,7 @@ use prost::Message;
 use proto::ironhorse::v1::CoreCommand;
 use proto::ironhorse::v1::core_command::Command;
 use proto::littlehorse::{LhStatus, WfRunId};
-use proto::timestamp;
+use crate::time::timestamp;
 use runtime::{Context, Rejection};
 
 use crate::run::{Run, Unit};
@@ -57,11 +57,16 @@ pub(crate) fn wf_run_terminated(unit: &mut Unit<'_, '_>, run: &Run, status: LhSt
 /// The id is missing.
 pub fn wf_run_id(field: &str, id: Option<WfRunId>) -> Result<WfRunId, Rejection> {
     match id {
-        Some(id) if !id.id.is_empty() => Ok(proto::id_string::normalize_wf_run(id)),
+        Some(id) if !id.id.is_empty() => Ok(split_wf_run_id(id)),
         _ => Err(Rejection::invalid(format!("Missing required argument: {field}"))),
     }
 }
 
+/// A plain id cannot hold `_`, so an id with one and without a parent is the text form of a child's.
+pub fn split_wf_run_id(id: WfRunId) -> WfRunId {
+    if id.parent_wf_run_id.is_none() && id.id.contains('_') { WfRunId::from_any_text(&id.id) } else { id }
+}
+
 fn no_such_run(id: &WfRunId) -> Rejection {
-    Rejection::not_found(format!("WfRun {} does not exist", proto::id_string::wf_run(id)))
+    Rejection::not_found(format!("WfRun {} does not exist", id.to_string()))
 }

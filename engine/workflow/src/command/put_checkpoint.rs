@@ -6,7 +6,7 @@ use prost::Message;
 use proto::ironhorse::v1::CheckpointRow;
 use proto::littlehorse::put_checkpoint_response::FlowControlContinue;
 use proto::littlehorse::{Checkpoint, CheckpointId, PutCheckpointRequest, PutCheckpointResponse, TaskStatus};
-use proto::timestamp;
+use crate::time::timestamp;
 use runtime::{Context, Rejection};
 
 use super::wf_run_id;
@@ -25,7 +25,7 @@ pub(super) fn execute(
     let mut unit = Unit::new(context, tenant);
     let task_run = if unit.exists(&run)? { unit.find_task(&run, guid)?.and_then(|row| row.task_run.clone()) } else { None };
     let Some(task_run) = task_run else {
-        let run = proto::id_string::wf_run(&wf_run_id);
+        let run = wf_run_id.to_string();
         return Err(Rejection::invalid(format!("TaskRun {run}/{guid} was not found")));
     };
     let is_last = task_run.attempts.len() as i32 == command.task_attempt.saturating_add(1);

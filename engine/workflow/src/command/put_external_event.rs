@@ -5,7 +5,7 @@ use index::Family;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteEvent, ExternalEventRow, PutExternalEvent};
 use proto::littlehorse::ExternalEvent;
-use proto::{timestamp, timestamp_ms};
+use crate::time::{timestamp, timestamp_ms};
 use runtime::{Context, Rejection};
 
 use super::wf_run_id;
@@ -23,7 +23,7 @@ pub(super) fn execute(
     let wf_run_id = wf_run_id("wf_run_id", request.wf_run_id)?;
     let mut part = Some(&wf_run_id);
     while let Some(id) = part {
-        if !proto::is_hostname(&id.id) {
+        if !proto::name::is_hostname(&id.id) {
             return Err(Rejection::invalid(format!("wf_run_id {:?} is not a valid WfRunId", id.id)));
         }
         part = id.parent_wf_run_id.as_deref();

@@ -7,7 +7,7 @@ use proto::ironhorse::v1::{RegisterTaskWorker, TaskWorkerGroupRow};
 use proto::littlehorse::{
     LhHostInfo, RegisterTaskWorkerResponse, TaskDefId, TaskWorkerGroup, TaskWorkerGroupId, TaskWorkerMetadata,
 };
-use proto::timestamp;
+use crate::time::timestamp;
 use runtime::{Context, Rejection};
 
 use crate::key;

@@ -2,10 +2,11 @@
 
 use proto::ironhorse::v1::{RunWf, WfRunRow};
 use proto::littlehorse::{LhStatus, ThreadType, WfRun, WfRunId};
-use proto::{id_string, timestamp};
+use crate::time::timestamp;
 use runtime::{Context, Rejection};
 
 use crate::run::{Run, Unit, advance, start_thread, validate_inputs};
+use super::split_wf_run_id;
 use crate::{spec, value};
 
 pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: RunWf) -> Result<WfRun, Rejection> {
@@ -15,12 +16,12 @@ pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: RunWf) -
     if name.is_empty() {
         return Err(Rejection::invalid("Missing required argument: wf_spec_name"));
     }
-    if !proto::is_hostname(&id) {
+    if !proto::name::is_hostname(&id) {
         return Err(Rejection::invalid(format!("Optional argument id must be a valid hostname: {id:?}")));
     }
     let spec = spec::wf_spec(context.global(), tenant, name, request.major_version, request.revision)
         .ok_or_else(|| Rejection::not_found(format!("Couldn't find WfSpec {}", asked(&request))))?;
-    let parent = request.parent_wf_run_id.map(id_string::normalize_wf_run);
+    let parent = request.parent_wf_run_id.map(split_wf_run_id);
     let wf_run_id = WfRunId { id: id.clone(), parent_wf_run_id: parent.clone().map(Box::new) };
     let run = Run::new(tenant, &wf_run_id);
     let request_id = context.request_id().0.to_be_bytes();
@@ -45,7 +46,7 @@ pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: RunWf) -
             let parent_run = Run::new(tenant, parent);
             let expected = &parent_spec.wf_spec_name;
             if !unit.exists(&parent_run)? {
-                let id = id_string::wf_run(parent);
+                let id = parent.to_string();
                 return Err(Rejection::precondition(format!("Parent WfRun {id} of WfSpec {expected} does not exist")));
             }
             let actual = unit.wf_run(&parent_run)?.wf_spec_id.clone().unwrap_or_default().name;

@@ -4,7 +4,7 @@ use index::Family;
 use proto::littlehorse::node_run::NodeType;
 use proto::littlehorse::variable_value::Value;
 use proto::littlehorse::{ExternalEventNode, ExternalEventNodeRun, VariableValue};
-use proto::timestamp_ms;
+use crate::time::timestamp_ms;
 use runtime::Rejection;
 
 use super::{At, Done};

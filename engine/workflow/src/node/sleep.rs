@@ -4,7 +4,7 @@ use proto::littlehorse::node_run::NodeType;
 use proto::littlehorse::sleep_node::SleepLength;
 use proto::littlehorse::variable_value::Value;
 use proto::littlehorse::{SleepNode, SleepNodeRun, VariableAssignment};
-use proto::{timestamp, timestamp_ms};
+use crate::time::{timestamp, timestamp_ms};
 use runtime::Rejection;
 
 use super::{At, Done};

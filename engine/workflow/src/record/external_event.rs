@@ -5,7 +5,7 @@ use index::KeyRange;
 use index::key::KeyWriter;
 use proto::ironhorse::v1::ExternalEventRow;
 use proto::littlehorse::{ExternalEvent, ExternalEventDefId, ExternalEventId, WfRunId};
-use proto::{id_string, timestamp_ms};
+use crate::time::timestamp_ms;
 
 use super::Row;
 use super::schema::Index;
@@ -51,7 +51,7 @@ pub(super) fn index_entries(
     emit: &mut dyn FnMut(Bytes, Bytes),
 ) {
     let Some(event) = &row.external_event else { return };
-    let run = id_string::wf_run(wf_run_id);
+    let run = wf_run_id.to_string();
     let created = timestamp_ms(event.created_at.as_ref());
     for claimed in [None, Some(event.claimed)] {
         let writer = index_prefix(tenant, def, claimed);

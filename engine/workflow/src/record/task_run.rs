@@ -6,7 +6,7 @@ use index::key::KeyWriter;
 use proto::ironhorse::v1::{CheckpointRow, TaskRunRow};
 use proto::littlehorse::task_attempt::Result as AttemptResult;
 use proto::littlehorse::{Checkpoint, CheckpointId, TaskRun, TaskRunId, WfRunId};
-use proto::{id_string, timestamp_ms};
+use crate::time::timestamp_ms;
 
 use super::Row;
 use super::schema::Index;
@@ -69,7 +69,7 @@ pub(super) fn index_entries(
 ) {
     let Some(task_run) = &row.task_run else { return };
     let Some(task_def) = &task_run.task_def_id else { return };
-    let run = id_string::wf_run(wf_run_id);
+    let run = wf_run_id.to_string();
     let scheduled = timestamp_ms(task_run.scheduled_at.as_ref());
     for status in [None, Some(task_run.status)] {
         let writer = index_prefix(tenant, &task_def.name, status);

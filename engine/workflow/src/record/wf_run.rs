@@ -5,7 +5,7 @@ use index::KeyRange;
 use index::key::KeyWriter;
 use proto::ironhorse::v1::WfRunRow;
 use proto::littlehorse::{LhStatus, WfRun, WfRunId, WfSpecId};
-use proto::{id_string, timestamp_ms};
+use crate::time::timestamp_ms;
 
 use super::Row;
 use super::schema::Index;
@@ -66,14 +66,14 @@ fn index_prefix(tenant: &str, criteria: &Criteria<'_>) -> KeyWriter {
 
 /// The index of direct children of a run.
 pub fn children_range(tenant: &str, parent: &WfRunId) -> KeyRange {
-    KeyRange::prefix(&Index::WfRunByParent.prefix(tenant).str(&id_string::wf_run(parent)).finish())
+    KeyRange::prefix(&Index::WfRunByParent.prefix(tenant).str(&parent.to_string()).finish())
 }
 
 /// Index entries of a stored WfRun.
 pub(super) fn index_entries(tenant: &str, id: &WfRunId, row: &WfRunRow, emit: &mut dyn FnMut(Bytes, Bytes)) {
     let Some(wf_run) = &row.wf_run else { return };
     let WfSpecId { name, major_version, revision } = wf_run.wf_spec_id.clone().unwrap_or_default();
-    let text = id_string::wf_run(id);
+    let text = id.to_string();
     let started = timestamp_ms(wf_run.start_time.as_ref());
     let mut entry = |writer: KeyWriter| emit(writer.i64(started).str(&text).finish(), Bytes::new());
     for status in [None, Some(wf_run.status)] {
@@ -87,7 +87,7 @@ pub(super) fn index_entries(tenant: &str, id: &WfRunId, row: &WfRunRow, emit: &m
         }
     }
     if let Some(parent) = &id.parent_wf_run_id {
-        entry(Index::WfRunByParent.prefix(tenant).str(&id_string::wf_run(parent)));
+        entry(Index::WfRunByParent.prefix(tenant).str(&parent.to_string()));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proto::ironhorse::v1::TaskWorkerGroupRow;
 use proto::littlehorse::TaskWorkerGroup;
-use proto::timestamp_ms;
+use crate::time::timestamp_ms;
 
 use super::Row;
 

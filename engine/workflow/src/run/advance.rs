@@ -1,7 +1,7 @@
 //! The advance algorithm: a run moves until nothing moves (spec 03, section 5).
 
 use proto::littlehorse::{LhStatus, NodeRun};
-use proto::timestamp;
+use crate::time::timestamp;
 use runtime::Rejection;
 
 use super::edge;

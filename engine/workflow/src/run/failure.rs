@@ -1,7 +1,7 @@
 //! How a node fails, and what that does to its thread and run (spec 03, section 7).
 
 use proto::littlehorse::{Failure, LhStatus, VariableValue};
-use proto::timestamp;
+use crate::time::timestamp;
 use runtime::Rejection;
 
 use super::halt::{Reason, halt};

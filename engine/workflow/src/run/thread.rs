@@ -6,7 +6,7 @@ use proto::ironhorse::v1::VariableRow;
 use proto::littlehorse::{
     LhStatus, ThreadRun, ThreadSpec, ThreadType, Variable, VariableValue, WfRunVariableAccessLevel,
 };
-use proto::timestamp;
+use crate::time::timestamp;
 use runtime::Rejection;
 
 use super::advance::activate;

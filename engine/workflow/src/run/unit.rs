@@ -309,7 +309,7 @@ impl<'u, 'c> Unit<'u, 'c> {
             return Ok(Arc::clone(spec));
         }
         let spec = spec::wf_spec_of_run(self.context.global(), self.tenant, id).ok_or_else(|| {
-            Rejection::precondition(format!("WfSpec {} no longer exists", proto::id_string::wf_spec(id)))
+            Rejection::precondition(format!("WfSpec {} no longer exists", id.to_string()))
         })?;
         self.specs.push((id.clone(), Arc::clone(&spec)));
         Ok(spec)

@@ -8,7 +8,7 @@ use proto::littlehorse::{
     ExponentialBackoffRetryPolicy, LhErrorType, LhTaskError, ReportTaskRun, TaskAttempt, TaskRun, TaskStatus,
     VariableValue,
 };
-use proto::{timestamp, timestamp_ms};
+use crate::time::{timestamp, timestamp_ms};
 use runtime::{Context, Rejection};
 
 use super::queue::{cancel_timer, dispatch, last_attempt_number, set_timer};
@@ -84,7 +84,7 @@ pub fn report(
     report: Report,
 ) -> Result<(), Rejection> {
     let mut unit = Unit::new(context, tenant);
-    let unknown = || Rejection::invalid(format!("TaskRun {}/{guid} is unknown", proto::id_string::wf_run(&run.id)));
+    let unknown = || Rejection::invalid(format!("TaskRun {}/{guid} is unknown", run.id.to_string()));
     if !unit.exists(run)? {
         return Err(unknown());
     }

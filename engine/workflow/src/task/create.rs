@@ -9,7 +9,7 @@ use proto::littlehorse::{
     NodeRunId, TaskAttempt, TaskDef, TaskNode, TaskNodeReference, TaskRun, TaskRunId, TaskRunSource, TaskStatus,
     VarNameAndVal, VariableAssignment,
 };
-use proto::timestamp;
+use crate::time::timestamp;
 
 use super::queue::dispatch;
 use crate::key::TaskGuid;

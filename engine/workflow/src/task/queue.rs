@@ -5,7 +5,7 @@ use prost::Message;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{QueuedTask, TaskRunRow, TaskTimeout, WorkerIdentity};
 use proto::littlehorse::{PollTaskResponse, ScheduledTask, TaskRunId, TaskStatus};
-use proto::timestamp;
+use crate::time::timestamp;
 use runtime::{Context, Entry, Rejection, Waiter};
 
 use crate::key::{self, Row, RunRow};
