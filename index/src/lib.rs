@@ -17,11 +17,23 @@
 #![deny(missing_docs)]
 
 mod base;
+pub mod changelog;
+mod committed;
 mod error;
 mod family;
+mod global;
+pub mod key;
+mod layer;
+mod memory;
 mod schema;
+mod store;
 
 pub use base::{Applied, Base, BaseScan, KeyRange, Layer};
+pub use changelog::Change;
+pub use committed::{ReadHandle, WriteBack};
 pub use error::StoreError;
 pub use family::Family;
+pub use global::{GlobalStore, GlobalView};
+pub use memory::MemoryBase;
 pub use schema::{NoIndexes, Schema};
+pub use store::{Options, Savepoint, Sealed, Store};

@@ -18,6 +18,7 @@
 
 mod error;
 mod log;
+pub mod memory;
 mod position;
 mod record;
 

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use index::{Family, MemoryBase, NoIndexes, Schema, StoreError};
-use runtime::{
+use ironhorse_runtime::{
     Application, Clock, Context, Engine, EngineOptions, Entry, GroupSetup, Rejection, RequestId, Route, Timer, Waiter,
 };
 use wal::GroupId;

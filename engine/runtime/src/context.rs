@@ -153,8 +153,7 @@ impl Context<'_> {
 
     /// Appends an entry to a queue: the next free consumer gets it.
     pub fn enqueue(&mut self, queue: Bytes, payload: Bytes) -> Result<u64, StoreError> {
-        let sequence = *self.next_sequence;
-        *self.next_sequence += 1;
+        let sequence = self.next_number();
         let entry = Entry { queue, sequence, queued_ms: self.now_ms, payload };
         self.store.insert(Family::Queue, entry.key(), entry.value())?;
         self.effects.queues.entry(entry.queue).or_insert(0);
@@ -167,6 +166,13 @@ impl Context<'_> {
         self.store.delete(Family::Queue, entry.key())?;
         self.effects.queues.entry(entry.queue).or_insert(0);
         Ok(())
+    }
+
+    /// A number that this group has never given before, rising: also the next queue entry's place.
+    pub fn next_number(&mut self) -> u64 {
+        let number = *self.next_sequence;
+        *self.next_sequence += 1;
+        number
     }
 
     /// A point to which this input can be rolled back by [`Context::rollback_to`].

@@ -33,11 +33,11 @@ mod waiting;
 
 pub use application::{Application, Rejection, RejectionCode};
 pub use commit::CommitRecord;
-pub use context::Context;
+pub use context::{Context, Mark};
 pub use driver::{Clock, Driver, Health};
-pub use engine::{Engine, EngineError, GroupSetup, Route};
+pub use engine::{Engine, EngineError, EngineOptions, GroupSetup, Route};
 pub use envelope::{Command, RequestId};
-pub use group::{Batch, Group, Limits, Nudge};
+pub use group::{Batch, Group, Limits, Nudge, Released};
 pub use queue::{Entry, backlog};
 pub use replies::{Replies, SubmitError};
 pub use timer::Timer;

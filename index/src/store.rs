@@ -1,0 +1,292 @@
+//! The store of one group: an active batch, sealed batches whose commit is under way, committed layers, the base.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use wal::Position;
+
+use crate::changelog::Change;
+use crate::committed::Committed;
+use crate::layer::{Cell, Cells, Source, merge, source};
+use crate::{Applied, Base, Family, KeyRange, ReadHandle, Schema, StoreError, WriteBack};
+
+/// Settings of a store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The largest row, key and value, in bytes.
+    pub max_row_bytes: usize,
+    /// Committed changes are written to the base when they are about this large, in bytes.
+    pub write_back_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { max_row_bytes: 1_047_000, write_back_bytes: 8 << 20 }
+    }
+}
+
+/// A point of the active batch to return to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Savepoint {
+    undo: usize,
+    bytes: usize,
+}
+
+/// A closed batch: what goes into the changelog, in key order.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The changed rows, by family and key, each with its last value.
+    pub changes: Vec<Change>,
+}
+
+/// See the module. One writer: the group's thread.
+pub struct Store {
+    base: Arc<dyn Base>,
+    schema: Arc<dyn Schema>,
+    options: Options,
+    committed: Arc<RwLock<Committed>>,
+    /// Batches whose commit is under way, oldest first.
+    sealed: VecDeque<Cells>,
+    active: Cells,
+    undo: Vec<(Family, Bytes, Option<Cell>)>,
+    active_bytes: usize,
+    applied: Option<Applied>,
+}
+
+impl Store {
+    /// The store as its base has it; replay what the base lacks with [`Store::apply`].
+    pub fn open(base: Arc<dyn Base>, schema: Arc<dyn Schema>, options: Options) -> Result<Store, StoreError> {
+        let applied = base.applied()?;
+        let committed = Arc::new(RwLock::new(Committed::new(applied.as_ref().map(|applied| applied.position))));
+        Ok(Store {
+            base,
+            schema,
+            options,
+            committed,
+            sealed: VecDeque::new(),
+            active: Cells::default(),
+            undo: Vec::new(),
+            active_bytes: 0,
+            applied,
+        })
+    }
+
+    /// Read access to the committed state, from any thread.
+    pub fn reader(&self) -> ReadHandle {
+        ReadHandle::new(Arc::clone(&self.base), Arc::clone(&self.committed))
+    }
+
+    /// The value of a key, with everything that was written, committed or not.
+    pub fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.active[family.slot()].get(key) {
+            Some(cell) => Ok(cell.value.clone()),
+            None => self.get_below(family, key),
+        }
+    }
+
+    fn get_below(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        for batch in self.sealed.iter().rev() {
+            if let Some(cell) = batch[family.slot()].get(key) {
+                return Ok(cell.value.clone());
+            }
+        }
+        let known = self.committed.read().get(family, key);
+        match known {
+            Some(value) => Ok(value),
+            None => self.base.get(family, key),
+        }
+    }
+
+    /// At most `limit` rows of a range, in key order (descending if `reverse`), with everything that was written.
+    pub fn scan(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        if limit == 0 || crate::layer::is_empty(range) {
+            return Ok(Vec::new());
+        }
+        let committed = self.committed.read();
+        let mut sources: Vec<Source<'_>> = Vec::with_capacity(self.sealed.len() + 4);
+        sources.extend(source(&self.active, family, range, reverse));
+        sources.extend(self.sealed.iter().rev().filter_map(|batch| source(batch, family, range, reverse)));
+        committed.sources(family, range, reverse, &mut sources);
+        let base = self.base.scan(family, range, reverse)?;
+        sources.push(Box::new(base.map(|row| row.map(|(key, value)| (key, Some(value))))));
+        merge(sources, limit, reverse)
+    }
+
+    /// Writes a row.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`], and nothing is written.
+    pub fn put(&mut self, family: Family, key: Bytes, value: Bytes) -> Result<(), StoreError> {
+        let fresh = self.active[family.slot()].get(&key).is_some_and(|cell| cell.fresh);
+        self.write(family, key, value, fresh)
+    }
+
+    /// Writes a row whose key is known to be absent: nothing is looked up, and if it is deleted before it reaches the
+    /// log or the base, it leaves no trace there.
+    pub fn insert(&mut self, family: Family, key: Bytes, value: Bytes) -> Result<(), StoreError> {
+        debug_assert_eq!(self.get(family, &key).ok().flatten(), None, "an inserted row exists");
+        // A tombstone in this batch means that the key exists below.
+        let fresh = self.active[family.slot()].get(&key).is_none_or(|cell| cell.fresh);
+        self.write(family, key, value, fresh)
+    }
+
+    fn write(&mut self, family: Family, key: Bytes, value: Bytes, fresh: bool) -> Result<(), StoreError> {
+        let size = key.len() + value.len();
+        if size > self.options.max_row_bytes {
+            return Err(StoreError::TooLarge { size, limit: self.options.max_row_bytes });
+        }
+        self.active_bytes += size;
+        self.set(family, key, Some(Cell { value: Some(value), fresh }));
+        Ok(())
+    }
+
+    /// Deletes a row, if it exists.
+    pub fn delete(&mut self, family: Family, key: Bytes) -> Result<(), StoreError> {
+        self.active_bytes += key.len();
+        let cell = match self.active[family.slot()].get(&key) {
+            Some(cell) if cell.fresh => None,
+            _ => Some(Cell { value: None, fresh: false }),
+        };
+        self.set(family, key, cell);
+        Ok(())
+    }
+
+    fn set(&mut self, family: Family, key: Bytes, cell: Option<Cell>) {
+        let map = &mut self.active[family.slot()];
+        let before = match cell {
+            Some(cell) => map.insert(key.clone(), cell),
+            None => map.remove(&key),
+        };
+        self.undo.push((family, key, before));
+    }
+
+    /// A point of the active batch to return to.
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint { undo: self.undo.len(), bytes: self.active_bytes }
+    }
+
+    /// Undoes every write since `savepoint`.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) {
+        while self.undo.len() > savepoint.undo {
+            let Some((family, key, before)) = self.undo.pop() else { break };
+            let map = &mut self.active[family.slot()];
+            match before {
+                Some(cell) => map.insert(key, cell),
+                None => map.remove(&key),
+            };
+        }
+        self.active_bytes = savepoint.bytes;
+    }
+
+    /// Bytes of keys and values written into the active batch: an upper bound of what it will log.
+    pub fn active_bytes(&self) -> usize {
+        self.active_bytes
+    }
+
+    /// Closes the active batch, derives its index entries, and stacks it below a new one.
+    pub fn seal(&mut self) -> Result<Sealed, StoreError> {
+        self.undo.clear();
+        self.active_bytes = 0;
+        let mut batch = std::mem::take(&mut self.active);
+        let index = self.derive(&batch[Family::State.slot()])?;
+        batch[Family::Index.slot()] = index;
+        let mut changes = Vec::with_capacity(batch[0].len() + batch[2].len());
+        for family in [Family::State, Family::Queue] {
+            changes.extend(batch[family.slot()].iter().map(|(key, cell)| Change {
+                family,
+                key: key.clone(),
+                value: cell.value.clone(),
+            }));
+        }
+        self.sealed.push_back(batch);
+        Ok(Sealed { changes })
+    }
+
+    /// Index entries that come and go with changed rows. What lies below the batch is still as it was.
+    fn derive(&self, rows: &BTreeMap<Bytes, Cell>) -> Result<BTreeMap<Bytes, Cell>, StoreError> {
+        let mut entries = BTreeMap::new();
+        for (key, cell) in rows {
+            if !self.schema.is_indexed(key) {
+                continue;
+            }
+            let before = if cell.fresh { None } else { self.get_below(Family::State, key)? };
+            let mut gone = BTreeMap::new();
+            if let Some(before) = &before {
+                self.schema.index_entries(key, before, &mut |key, value| {
+                    gone.insert(key, value);
+                });
+            }
+            if let Some(value) = &cell.value {
+                self.schema.index_entries(key, value, &mut |key, value| {
+                    // An entry that stays as it was is not touched.
+                    if gone.remove(&key).as_ref() != Some(&value) {
+                        entries.insert(key, Cell { value: Some(value), fresh: false });
+                    }
+                });
+            }
+            for key in gone.into_keys() {
+                entries.entry(key).or_insert(Cell { value: None, fresh: false });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The oldest sealed batch is durable: readers see it from now on, all of it at once.
+    pub fn commit(&mut self, applied: Applied) {
+        if let Some(batch) = self.sealed.pop_front() {
+            self.committed.write().add(batch, applied.clone());
+            self.applied = Some(applied);
+        }
+    }
+
+    /// Drops the active batch and all sealed ones.
+    pub fn discard(&mut self) {
+        self.active = Cells::default();
+        self.undo.clear();
+        self.active_bytes = 0;
+        self.sealed.clear();
+    }
+
+    /// Applies a batch that was read from the changelog.
+    pub fn apply(&mut self, changes: Vec<Change>, applied: Applied) -> Result<(), StoreError> {
+        debug_assert!(self.sealed.is_empty(), "replay under batches of our own");
+        for change in changes {
+            let cell = Cell { value: change.value, fresh: false };
+            self.active[change.family.slot()].insert(change.key, cell);
+        }
+        let Sealed { .. } = self.seal()?;
+        self.commit(applied);
+        Ok(())
+    }
+
+    /// How far the store has come.
+    pub fn applied(&self) -> Option<&Applied> {
+        self.applied.as_ref()
+    }
+
+    /// How far the base would have come after a crash now.
+    pub fn durable(&self) -> Result<Option<Position>, StoreError> {
+        self.base.durable()
+    }
+
+    /// Takes the committed changes to be written to the base, if they are large enough (or `force`) and no other
+    /// write-back is under way. They stay readable. Run it on any thread, then call [`Store::finish_write_back`].
+    pub fn start_write_back(&mut self, force: bool) -> Option<WriteBack> {
+        let threshold = if force { 1 } else { self.options.write_back_bytes };
+        let frozen = self.committed.write().freeze(threshold)?;
+        Some(WriteBack::new(Arc::clone(&self.base), frozen))
+    }
+
+    /// The base has it: its layer goes. (One that failed is not finished: the store cannot go on.)
+    pub fn finish_write_back(&mut self, _written: WriteBack) {
+        self.committed.write().thaw();
+    }
+}

@@ -1,0 +1,292 @@
+//! A log in memory, for tests and simulation: deterministic, and unkind when told to be.
+//!
+//! Positions have gaps. A test can hold commits back, decide how one ends (with both truths of an unknown outcome), delay
+//! what readers see, and crash, which loses what was not synced.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::{
+    Append, AppendError, Log, Notify, OnCommit, Outcome, Partition, Position, Reader, Record, Transaction, WalError,
+    Writer, WriterId,
+};
+
+/// Each record takes this much of the position space, so that nobody may count.
+const GAP: u64 = 3;
+const MAX_TRANSACTION: usize = 16 << 20;
+const MAX_RECORD: usize = 4 << 20;
+
+/// How a held commit is made to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It happened, and the writer is told so.
+    Committed,
+    /// It did not happen, and the writer is told so.
+    Aborted,
+    /// It did not happen: somebody fenced the writer.
+    Fenced,
+    /// It happened, but the writer cannot know.
+    UnknownCommitted,
+    /// It did not happen, but the writer cannot know.
+    UnknownAborted,
+}
+
+struct Held {
+    writer: WriterId,
+    epoch: u64,
+    transaction: Transaction,
+    on_commit: OnCommit,
+}
+
+#[derive(Default)]
+struct State {
+    partitions: BTreeMap<Partition, VecDeque<(Position, Record)>>,
+    starts: BTreeMap<Partition, Position>,
+    notify: BTreeMap<Partition, Notify>,
+    epochs: BTreeMap<WriterId, u64>,
+    /// Writers of which a commit did not end well: every later one ends the same way.
+    broken: BTreeMap<WriterId, Outcome>,
+    held: VecDeque<Held>,
+    next: u64,
+    hold: bool,
+    refuse_appends: Option<AppendError>,
+    bytes: u64,
+}
+
+/// See the module. Clones are the same log, so that it survives a simulated restart.
+#[derive(Clone, Default)]
+pub struct MemoryLog {
+    state: Arc<Mutex<State>>,
+}
+
+impl State {
+    fn put(&mut self, partition: Partition, record: Record) -> Position {
+        self.next += GAP;
+        let position = Position::from_u64(self.next);
+        self.bytes += (record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len)) as u64;
+        self.partitions.entry(partition).or_default().push_back((position, record));
+        position
+    }
+
+    fn apply(&mut self, transaction: Transaction) -> (Position, Vec<Notify>) {
+        let mut last = Position::from_u64(self.next);
+        let mut notify = Vec::new();
+        for (partition, record) in transaction.records {
+            last = self.put(partition, record);
+            notify.extend(self.notify.get(&partition).cloned());
+        }
+        (last, notify)
+    }
+
+    /// Why a writer may not commit any more.
+    fn verdict(&self, writer: &WriterId, epoch: u64) -> Option<Outcome> {
+        if self.epochs.get(writer) == Some(&epoch) { self.broken.get(writer).copied() } else { Some(Outcome::Fenced) }
+    }
+}
+
+impl MemoryLog {
+    /// An empty log that commits at once.
+    pub fn new() -> MemoryLog {
+        MemoryLog::default()
+    }
+
+    /// From now on commits wait for [`MemoryLog::release`].
+    pub fn hold_commits(&self) {
+        self.state.lock().hold = true;
+    }
+
+    /// Commits end at once again; those that are held stay held.
+    pub fn commit_at_once(&self) {
+        self.state.lock().hold = false;
+    }
+
+    /// How many commits are held.
+    pub fn held(&self) -> usize {
+        self.state.lock().held.len()
+    }
+
+    /// Ends the oldest held commit. Says whether there was one.
+    pub fn release(&self, ending: Ending) -> bool {
+        let mut state = self.state.lock();
+        let Some(held) = state.held.pop_front() else { return false };
+        let (outcome, notify) = match state.verdict(&held.writer, held.epoch) {
+            Some(verdict) => (verdict, Vec::new()),
+            None => {
+                let happens = matches!(ending, Ending::Committed | Ending::UnknownCommitted);
+                let (position, notify) =
+                    if happens { state.apply(held.transaction) } else { (Position::START, Vec::new()) };
+                let outcome = match ending {
+                    Ending::Committed => Outcome::Committed(position),
+                    Ending::Aborted => Outcome::Aborted,
+                    Ending::Fenced => Outcome::Fenced,
+                    Ending::UnknownCommitted | Ending::UnknownAborted => Outcome::Unknown,
+                };
+                if ending != Ending::Committed {
+                    state.broken.insert(held.writer, outcome);
+                }
+                (outcome, notify)
+            }
+        };
+        drop(state);
+        for notify in notify {
+            notify();
+        }
+        (held.on_commit)(outcome);
+        true
+    }
+
+    /// Forgets all held commits, as the death of the process would; nobody is told.
+    pub fn crash(&self) {
+        self.state.lock().held.clear();
+    }
+
+    /// Plain appends fail like this, or succeed again.
+    pub fn refuse_appends(&self, error: Option<AppendError>) {
+        self.state.lock().refuse_appends = error;
+    }
+
+    /// Every record of a partition, for comparisons in tests.
+    pub fn records(&self, partition: Partition) -> Vec<(Position, Record)> {
+        self.state.lock().partitions.get(&partition).map(|records| records.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+impl Log for MemoryLog {
+    fn append(&self, to: Partition, record: Record) -> Result<Append, AppendError> {
+        let size = record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len);
+        if size > MAX_RECORD {
+            return Err(AppendError::TooLarge { size, limit: MAX_RECORD });
+        }
+        let mut state = self.state.lock();
+        if let Some(error) = &state.refuse_appends {
+            return Err(error.clone());
+        }
+        let position = state.put(to, record);
+        let notify = state.notify.get(&to).cloned();
+        drop(state);
+        if let Some(notify) = notify {
+            notify();
+        }
+        Ok(Append::Done(position))
+    }
+
+    fn open_writer(&self, id: &WriterId) -> Result<Box<dyn Writer>, WalError> {
+        let mut state = self.state.lock();
+        let epoch = state.epochs.get(id).copied().unwrap_or(0) + 1;
+        state.epochs.insert(id.clone(), epoch);
+        state.broken.remove(id);
+        // What the earlier writer left undecided did not happen.
+        let (left, held) = std::mem::take(&mut state.held).into_iter().partition(|held| held.writer == *id);
+        state.held = held;
+        drop(state);
+        let left: VecDeque<Held> = left;
+        for held in left {
+            (held.on_commit)(Outcome::Fenced);
+        }
+        Ok(Box::new(MemoryWriter { state: Arc::clone(&self.state), id: id.clone(), epoch }))
+    }
+
+    fn open_reader(&self, partition: Partition, after: Position) -> Result<Box<dyn Reader>, WalError> {
+        let start = self.state.lock().starts.get(&partition).copied().unwrap_or(Position::START);
+        if after < start {
+            return Err(WalError::Truncated { partition, position: after, start });
+        }
+        Ok(Box::new(MemoryReader { state: Arc::clone(&self.state), partition, after }))
+    }
+
+    fn subscribe(&self, partition: Partition, notify: Notify) {
+        self.state.lock().notify.insert(partition, notify);
+    }
+
+    fn trim(&self, partition: Partition, up_to: Position) {
+        let mut state = self.state.lock();
+        if let Some(records) = state.partitions.get_mut(&partition) {
+            while records.front().is_some_and(|(position, _)| *position <= up_to) {
+                records.pop_front();
+            }
+        }
+        let start = state.starts.entry(partition).or_insert(Position::START);
+        *start = up_to.max(*start);
+    }
+
+    fn max_transaction_bytes(&self) -> usize {
+        MAX_TRANSACTION
+    }
+
+    fn max_record_bytes(&self) -> usize {
+        MAX_RECORD
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.state.lock().bytes
+    }
+}
+
+struct MemoryWriter {
+    state: Arc<Mutex<State>>,
+    id: WriterId,
+    epoch: u64,
+}
+
+impl Writer for MemoryWriter {
+    fn commit(&mut self, transaction: Transaction, on_commit: OnCommit) -> Result<(), WalError> {
+        let size = transaction
+            .records
+            .iter()
+            .map(|(_, record)| record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len))
+            .sum();
+        if size > MAX_TRANSACTION {
+            return Err(WalError::TooLarge { what: "transaction", size, limit: MAX_TRANSACTION });
+        }
+        let mut state = self.state.lock();
+        if let Some(verdict) = state.verdict(&self.id, self.epoch) {
+            drop(state);
+            on_commit(verdict);
+            return Ok(());
+        }
+        if state.hold {
+            state.held.push_back(Held { writer: self.id.clone(), epoch: self.epoch, transaction, on_commit });
+            return Ok(());
+        }
+        let (position, notify) = state.apply(transaction);
+        drop(state);
+        for notify in notify {
+            notify();
+        }
+        on_commit(Outcome::Committed(position));
+        Ok(())
+    }
+
+    fn max_in_flight(&self) -> usize {
+        4
+    }
+}
+
+struct MemoryReader {
+    state: Arc<Mutex<State>>,
+    partition: Partition,
+    after: Position,
+}
+
+impl Reader for MemoryReader {
+    fn poll(&mut self, max_records: usize, max_bytes: usize) -> Result<Vec<(Position, Record)>, WalError> {
+        let state = self.state.lock();
+        let Some(records) = state.partitions.get(&self.partition) else { return Ok(Vec::new()) };
+        let from = records.partition_point(|(position, _)| *position <= self.after);
+        let mut bytes = 0;
+        let mut taken = Vec::new();
+        for (position, record) in records.range(from..).take(max_records) {
+            bytes += record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len);
+            if bytes > max_bytes && !taken.is_empty() {
+                break;
+            }
+            taken.push((*position, record.clone()));
+        }
+        if let Some((last, _)) = taken.last() {
+            self.after = *last;
+        }
+        Ok(taken)
+    }
+}
