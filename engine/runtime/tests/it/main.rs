@@ -1,0 +1,8 @@
+//! Tests of the runtime with a small application: numbered counters, a queue and timers.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
+
+mod app;
+mod commits;
+mod queues;
+mod simulation;
+mod timers;
