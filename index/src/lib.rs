@@ -27,6 +27,8 @@ mod layer;
 mod memory;
 mod schema;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use base::{Applied, Base, BaseScan, KeyRange, Layer};
 pub use changelog::Change;

@@ -100,3 +100,13 @@ impl Iterator for Scan {
         Some(Ok((key, value)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_base_contract() {
+        crate::testing::base_contract(&MemoryBase::new());
+    }
+}

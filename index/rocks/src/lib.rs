@@ -1,1 +1,252 @@
-//! Placeholder.
+//! The base store on RocksDB: one database a group, three column families, no WAL of its own.
+//!
+//! The log is the WAL. `atomic_flush` keeps the families and the applied position together, so after a crash the base
+//! is exactly as it was at some flush, and the log's suffix brings it up to date. Settings: see [`Shared`] and
+//! `docs/formats.md`.
+#![deny(missing_docs)]
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use index::{Applied, Base, BaseScan, Family, KeyRange, Layer, StoreError};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, FlushOptions, IteratorMode,
+    LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
+};
+use wal::Position;
+
+/// The applied position's key in the `State` family: below every table, hidden from scans.
+const APPLIED: &[u8] = b"\0applied";
+
+/// What the databases of one process share.
+pub struct Shared {
+    cache: Cache,
+    write_buffer_bytes: usize,
+}
+
+impl Shared {
+    /// `cache_bytes` bounds the block cache of all groups together, `write_buffer_bytes` one family's memtable.
+    pub fn new(cache_bytes: usize, write_buffer_bytes: usize) -> Shared {
+        Shared { cache: Cache::new_lru_cache(cache_bytes), write_buffer_bytes }
+    }
+
+    fn options(&self) -> Options {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&self.cache);
+        table.set_bloom_filter(10.0, false);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        table.set_format_version(6);
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_atomic_flush(true);
+        // Each family's memtable takes a whole arena block on its first write; the default is 1 MiB.
+        options.set_arena_block_size(64 << 10);
+        options.set_write_buffer_size(self.write_buffer_bytes);
+        options.set_max_background_jobs(2);
+        options.set_max_open_files(512);
+        options.set_skip_stats_update_on_db_open(true);
+        options.set_level_compaction_dynamic_level_bytes(true);
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_bottommost_compression_type(DBCompressionType::Zstd);
+        options.set_block_based_table_factory(&table);
+        options.set_keep_log_file_num(2);
+        options.set_log_level(LogLevel::Warn);
+        options.set_stats_dump_period_sec(0);
+        options
+    }
+}
+
+/// See the crate.
+pub struct RocksBase {
+    db: DB,
+    path: PathBuf,
+}
+
+fn family_name(family: Family) -> &'static str {
+    match family {
+        // RocksDB wants a family of this name.
+        Family::State => "default",
+        Family::Index => "index",
+        Family::Queue => "queue",
+    }
+}
+
+impl RocksBase {
+    /// Opens or creates the database in `path`.
+    ///
+    /// # Errors
+    /// The directory cannot be used; the text names it and says what to do.
+    pub fn open(path: &Path, shared: &Shared) -> Result<Arc<RocksBase>, StoreError> {
+        let options = shared.options();
+        // Families that are opened without descriptors get default options.
+        let families = Family::ALL.map(|family| ColumnFamilyDescriptor::new(family_name(family), options.clone()));
+        let db = DB::open_cf_descriptors(&options, path, families).map_err(|error| {
+            StoreError::Base(format!(
+                "{}: {error} (if the directory is damaged: restore a backup, or remove it if the log still begins at its start)",
+                path.display()
+            ))
+        })?;
+        Ok(Arc::new(RocksBase { db, path: path.to_owned() }))
+    }
+
+    fn error(&self, error: impl std::fmt::Display) -> StoreError {
+        StoreError::Base(format!("{}: {error}", self.path.display()))
+    }
+
+    fn family(&self, family: Family) -> Result<&ColumnFamily, StoreError> {
+        self.db.cf_handle(family_name(family)).ok_or_else(|| self.error(format!("no family {family:?}")))
+    }
+
+    fn read_applied(&self, tier: ReadTier) -> Result<Option<Applied>, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(tier);
+        let state = self.family(Family::State)?;
+        let raw = self.db.get_cf_opt(state, APPLIED, &options).map_err(|error| self.error(error))?;
+        let Some(raw) = raw else { return Ok(None) };
+        let position: [u8; 8] = raw
+            .get(..8)
+            .and_then(|raw| raw.try_into().ok())
+            .ok_or_else(|| StoreError::Corrupt(format!("{}: applied position", self.path.display())))?;
+        Ok(Some(Applied {
+            position: Position::from_u64(u64::from_be_bytes(position)),
+            commit: Bytes::copy_from_slice(&raw[8..]),
+        }))
+    }
+}
+
+impl Base for RocksBase {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let value = self.db.get_cf(self.family(family)?, key).map_err(|error| self.error(error))?;
+        Ok(value.map(Bytes::from))
+    }
+
+    fn scan(&self, family: Family, range: &KeyRange, reverse: bool) -> Result<BaseScan<'_>, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_total_order_seek(true);
+        // Bounds let the iterator skip what lies beyond, tombstones above all. A bound is inclusive below, exclusive above.
+        match &range.start {
+            Bound::Included(key) => options.set_iterate_lower_bound(&key[..]),
+            Bound::Excluded(key) => options.set_iterate_lower_bound(after(key)),
+            Bound::Unbounded => {}
+        }
+        match &range.end {
+            Bound::Excluded(key) => options.set_iterate_upper_bound(&key[..]),
+            Bound::Included(key) => options.set_iterate_upper_bound(after(key)),
+            Bound::Unbounded => {}
+        }
+        let mode = if reverse { IteratorMode::End } else { IteratorMode::Start };
+        let rows = self.db.iterator_cf_opt(self.family(family)?, options, mode);
+        let hidden = family == Family::State;
+        Ok(Box::new(rows.filter_map(move |row| match row {
+            Ok((key, _)) if hidden && *key == *APPLIED => None,
+            Ok((key, value)) => Some(Ok((Bytes::from(key), Bytes::from(value)))),
+            Err(error) => Some(Err(self.error(error))),
+        })))
+    }
+
+    fn write(&self, layer: &Layer, applied: &Applied) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        for family in Family::ALL {
+            let handle = self.family(family)?;
+            for (key, value) in &layer[family.slot()] {
+                match value {
+                    Some(value) => batch.put_cf(handle, key, value),
+                    None => batch.delete_cf(handle, key),
+                }
+            }
+        }
+        let mut position = BytesMut::with_capacity(8 + applied.commit.len());
+        position.put_u64(applied.position.to_u64());
+        position.put_slice(&applied.commit);
+        batch.put_cf(self.family(Family::State)?, APPLIED, &position);
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        self.db.write_opt(batch, &options).map_err(|error| self.error(error))
+    }
+
+    fn applied(&self) -> Result<Option<Applied>, StoreError> {
+        self.read_applied(ReadTier::All)
+    }
+
+    fn durable(&self) -> Result<Option<Position>, StoreError> {
+        // With the WAL off, this tier skips what is only in the memtable.
+        Ok(self.read_applied(ReadTier::Persisted)?.map(|applied| applied.position))
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        let families = Family::ALL.map(|family| self.family(family));
+        let [state, index, queue] = families;
+        self.db.flush_cfs_opt(&[state?, index?, queue?], &options).map_err(|error| self.error(error))
+    }
+}
+
+/// The smallest key above `key`.
+fn after(key: &Bytes) -> Vec<u8> {
+    let mut after = Vec::with_capacity(key.len() + 1);
+    after.extend_from_slice(key);
+    after.push(0);
+    after
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &Path) -> Arc<RocksBase> {
+        RocksBase::open(path, &Shared::new(1 << 20, 1 << 20)).unwrap()
+    }
+
+    fn applied(position: u64) -> Applied {
+        Applied { position: Position::from_u64(position), commit: Bytes::from(format!("commit {position}")) }
+    }
+
+    fn row(family: Family, key: &str, value: Option<&str>) -> Layer {
+        let mut layer = Layer::default();
+        let value = value.map(|value| Bytes::from(value.to_owned()));
+        layer[family.slot()].insert(Bytes::from(key.to_owned()), value);
+        layer
+    }
+
+    #[test]
+    fn keeps_base_contract() {
+        let dir = tempfile::tempdir().unwrap();
+        index::testing::base_contract(&*open(dir.path()));
+    }
+
+    #[test]
+    fn what_is_not_flushed_is_not_durable_and_families_stay_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = open(dir.path());
+        base.write(&row(Family::State, "a", Some("1")), &applied(10)).unwrap();
+        assert_eq!(base.durable().unwrap(), None);
+        base.flush().unwrap();
+        assert_eq!(base.durable().unwrap(), Some(Position::from_u64(10)));
+        base.write(&row(Family::Queue, "q", Some("2")), &applied(20)).unwrap();
+        assert_eq!(base.applied().unwrap(), Some(applied(20)));
+        assert_eq!(base.durable().unwrap(), Some(Position::from_u64(10)));
+        // A crash now, as a copy of the files shows it.
+        let copy = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        let crashed = open(copy.path());
+        assert_eq!(crashed.applied().unwrap(), Some(applied(10)));
+        assert_eq!(crashed.get(Family::State, b"a").unwrap(), Some(Bytes::from_static(b"1")));
+        assert_eq!(crashed.get(Family::Queue, b"q").unwrap(), None);
+    }
+
+    #[test]
+    fn a_directory_that_is_no_database_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("CURRENT"), "nonsense\n").unwrap();
+        let Err(error) = RocksBase::open(dir.path(), &Shared::new(1 << 20, 1 << 20)) else { panic!("it was opened") };
+        assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+    }
+}
