@@ -37,17 +37,29 @@ pub fn record(change: &Change, time_ms: i64) -> Record {
     let mut key = BytesMut::with_capacity(1 + change.key.len());
     key.put_u8(change.family as u8);
     key.put_slice(&change.key);
-    Record { key: key.freeze(), value: change.value.clone(), time_ms }
+    Record {
+        key: key.freeze(),
+        value: change.value.clone(),
+        time_ms,
+    }
 }
 
 /// The commit record: the last one of its batch.
 pub fn commit_record(commit: Bytes, time_ms: i64) -> Record {
-    Record { key: Bytes::from_static(COMMIT), value: Some(commit), time_ms }
+    Record {
+        key: Bytes::from_static(COMMIT),
+        value: Some(commit),
+        time_ms,
+    }
 }
 
 /// A barrier.
 pub fn barrier_record() -> Record {
-    Record { key: Bytes::from_static(BARRIER), value: Some(Bytes::new()), time_ms: 0 }
+    Record {
+        key: Bytes::from_static(BARRIER),
+        value: Some(Bytes::new()),
+        time_ms: 0,
+    }
 }
 
 /// Reads a record of the changelog.
@@ -60,9 +72,11 @@ pub fn decode(record: &Record) -> Result<Entry, StoreError> {
         ([], _) => Err(bad("no key")),
         ([family, ..], value) => match Family::from_u8(*family) {
             Some(Family::Index) => Err(bad("index entries are never logged")),
-            Some(family) => {
-                Ok(Entry::Change(Change { family, key: record.key.slice(1..), value: value.clone() }))
-            }
+            Some(family) => Ok(Entry::Change(Change {
+                family,
+                key: record.key.slice(1..),
+                value: value.clone(),
+            })),
             None => Err(bad("unknown family")),
         },
     }
@@ -74,18 +88,32 @@ mod tests {
 
     #[test]
     fn records_round_trip() {
-        for (family, value) in [(Family::State, Some(Bytes::from_static(b"v"))), (Family::Queue, None)] {
-            let change = Change { family, key: Bytes::from_static(b"\0k"), value };
+        for (family, value) in [
+            (Family::State, Some(Bytes::from_static(b"v"))),
+            (Family::Queue, None),
+        ] {
+            let change = Change {
+                family,
+                key: Bytes::from_static(b"\0k"),
+                value,
+            };
             assert_eq!(decode(&record(&change, 3)).unwrap(), Entry::Change(change));
         }
-        assert_eq!(decode(&commit_record(Bytes::from_static(b"c"), 0)).unwrap(), Entry::Commit(Bytes::from_static(b"c")));
+        assert_eq!(
+            decode(&commit_record(Bytes::from_static(b"c"), 0)).unwrap(),
+            Entry::Commit(Bytes::from_static(b"c"))
+        );
         assert_eq!(decode(&barrier_record()).unwrap(), Entry::Barrier);
     }
 
     #[test]
     fn garbage_is_refused() {
         for key in [&b""[..], &[2, b'k'], &[9, b'k'], &[0, 1]] {
-            let record = Record { key: Bytes::copy_from_slice(key), value: Some(Bytes::new()), time_ms: 0 };
+            let record = Record {
+                key: Bytes::copy_from_slice(key),
+                value: Some(Bytes::new()),
+                time_ms: 0,
+            };
             assert!(decode(&record).is_err(), "{key:?}");
         }
     }

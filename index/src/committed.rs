@@ -29,7 +29,10 @@ pub(crate) struct Frozen {
 
 impl Committed {
     pub(crate) fn new(position: Option<Position>) -> Committed {
-        Committed { position, ..Committed::default() }
+        Committed {
+            position,
+            ..Committed::default()
+        }
     }
 
     pub(crate) fn get(&self, family: Family, key: &[u8]) -> Option<Option<Bytes>> {
@@ -87,12 +90,17 @@ impl Committed {
     /// Moves what has gathered aside, if it is at least `threshold` bytes and nothing is aside already.
     pub(crate) fn freeze(&mut self, threshold: usize) -> Option<Arc<Frozen>> {
         // Even without rows left, the applied position moves on, so that the log can be trimmed.
-        if self.frozen.is_some() || (self.bytes < threshold && !(threshold <= 1 && self.applied.is_some())) {
+        if self.frozen.is_some()
+            || (self.bytes < threshold && !(threshold <= 1 && self.applied.is_some()))
+        {
             return None;
         }
         let applied = self.applied.take()?;
         self.bytes = 0;
-        let frozen = Arc::new(Frozen { cells: std::mem::take(&mut self.gathering), applied });
+        let frozen = Arc::new(Frozen {
+            cells: std::mem::take(&mut self.gathering),
+            applied,
+        });
         self.frozen = Some(Arc::clone(&frozen));
         Some(frozen)
     }
@@ -122,7 +130,10 @@ impl WriteBack {
     pub fn run(&self) -> Result<(), StoreError> {
         let mut layer = Layer::default();
         for (to, from) in layer.iter_mut().zip(&self.frozen.cells) {
-            *to = from.iter().map(|(key, cell)| (key.clone(), cell.value.clone())).collect();
+            *to = from
+                .iter()
+                .map(|(key, cell)| (key.clone(), cell.value.clone()))
+                .collect();
         }
         self.base.write(&layer, &self.frozen.applied)?;
         self.base.flush()
@@ -166,7 +177,9 @@ impl ReadHandle {
         let mut sources: Vec<Source<'_>> = Vec::with_capacity(3);
         committed.sources(family, range, reverse, &mut sources);
         let base = self.base.scan(family, range, reverse)?;
-        sources.push(Box::new(base.map(|row| row.map(|(key, value)| (key, Some(value))))));
+        sources.push(Box::new(
+            base.map(|row| row.map(|(key, value)| (key, Some(value)))),
+        ));
         merge(sources, limit, reverse)
     }
 

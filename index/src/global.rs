@@ -55,9 +55,15 @@ impl GlobalView {
         if crate::layer::is_empty(range) {
             return Vec::new();
         }
-        let rows = self.rows.range::<_, Bytes>((range.start.as_ref(), range.end.as_ref()));
+        let rows = self
+            .rows
+            .range::<_, Bytes>((range.start.as_ref(), range.end.as_ref()));
         let row = |(key, row): (&Bytes, &Arc<Row>)| (key.clone(), row.value.clone());
-        if reverse { rows.rev().take(limit).map(row).collect() } else { rows.take(limit).map(row).collect() }
+        if reverse {
+            rows.rev().take(limit).map(row).collect()
+        } else {
+            rows.take(limit).map(row).collect()
+        }
     }
 
     /// The last key of a range.
@@ -91,24 +97,44 @@ impl GlobalStore {
     /// Loads all rows of the metadata group.
     pub fn load(&self, reader: &ReadHandle) -> Result<(), StoreError> {
         let mut rows = imbl::OrdMap::new();
-        let mut range = KeyRange { start: std::ops::Bound::Unbounded, end: std::ops::Bound::Unbounded };
+        let mut range = KeyRange {
+            start: std::ops::Bound::Unbounded,
+            end: std::ops::Bound::Unbounded,
+        };
         loop {
             let page = reader.scan(Family::State, &range, PAGE, false)?;
             let Some((last, _)) = page.last() else { break };
             range.start = std::ops::Bound::Excluded(last.clone());
-            rows.extend(page.into_iter().map(|(key, value)| (key, Arc::new(Row { value, decoded: OnceLock::new() }))));
+            rows.extend(page.into_iter().map(|(key, value)| {
+                (
+                    key,
+                    Arc::new(Row {
+                        value,
+                        decoded: OnceLock::new(),
+                    }),
+                )
+            }));
         }
-        self.current.store(Arc::new(GlobalView { rows, version: reader.applied_position() }));
+        self.current.store(Arc::new(GlobalView {
+            rows,
+            version: reader.applied_position(),
+        }));
         Ok(())
     }
 
     /// Shows the changes of a commit to everybody. Called by the metadata group's thread only, in order.
     pub fn publish(&self, changes: &[Change], version: Position) {
         let mut view = GlobalView::clone(&self.current.load());
-        for change in changes.iter().filter(|change| change.family == Family::State) {
+        for change in changes
+            .iter()
+            .filter(|change| change.family == Family::State)
+        {
             match &change.value {
                 Some(value) => {
-                    let row = Row { value: value.clone(), decoded: OnceLock::new() };
+                    let row = Row {
+                        value: value.clone(),
+                        decoded: OnceLock::new(),
+                    };
                     view.rows.insert(change.key.clone(), Arc::new(row));
                 }
                 None => {

@@ -24,7 +24,9 @@ pub struct KeyWriter {
 impl KeyWriter {
     /// An empty key.
     pub fn new() -> KeyWriter {
-        KeyWriter { bytes: BytesMut::with_capacity(96) }
+        KeyWriter {
+            bytes: BytesMut::with_capacity(96),
+        }
     }
 
     /// A key that begins with what another writer wrote.
@@ -111,7 +113,10 @@ impl<'a> KeyReader<'a> {
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], KeyError> {
-        let raw = self.bytes.get(self.at..self.at + N).and_then(|raw| raw.try_into().ok());
+        let raw = self
+            .bytes
+            .get(self.at..self.at + N)
+            .and_then(|raw| raw.try_into().ok());
         let raw = raw.ok_or(KeyError { at: self.at })?;
         self.at += N;
         Ok(raw)
@@ -176,7 +181,12 @@ mod tests {
     use super::*;
 
     fn encode(tuple: &(Vec<u8>, i32, i64, u64)) -> Bytes {
-        KeyWriter::new().bytes(&tuple.0).i32(tuple.1).i64(tuple.2).u64(tuple.3).finish()
+        KeyWriter::new()
+            .bytes(&tuple.0)
+            .i32(tuple.1)
+            .i64(tuple.2)
+            .u64(tuple.3)
+            .finish()
     }
 
     fn short_bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -217,9 +227,17 @@ mod tests {
 
     #[test]
     fn the_format_is_fixed() {
-        let key = KeyWriter::new().u8(7).str("a\0b").i32(-1).i64(1).u64(2).u32(3).finish();
+        let key = KeyWriter::new()
+            .u8(7)
+            .str("a\0b")
+            .i32(-1)
+            .i64(1)
+            .u64(2)
+            .u32(3)
+            .finish();
         let golden = [
-            7, b'a', 0, 0xFF, b'b', 0, 1, 0x7F, 0xFF, 0xFF, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3,
+            7, b'a', 0, 0xFF, b'b', 0, 1, 0x7F, 0xFF, 0xFF, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0,
+            0, 0, 0, 0, 0, 2, 0, 0, 0, 3,
         ];
         assert_eq!(key[..], golden);
     }

@@ -21,34 +21,54 @@ pub(crate) struct Cell {
 pub(crate) type Cells = [BTreeMap<Bytes, Cell>; 3];
 
 /// Rows of one source, in the order of the scan; `None` hides a row of the sources below.
-pub(crate) type Source<'a> = Box<dyn Iterator<Item = Result<(Bytes, Option<Bytes>), StoreError>> + 'a>;
+pub(crate) type Source<'a> =
+    Box<dyn Iterator<Item = Result<(Bytes, Option<Bytes>), StoreError>> + 'a>;
 
 /// The part of a layer that lies in a range.
-pub(crate) fn source<'a>(cells: &'a Cells, family: Family, range: &KeyRange, reverse: bool) -> Option<Source<'a>> {
+pub(crate) fn source<'a>(
+    cells: &'a Cells,
+    family: Family,
+    range: &KeyRange,
+    reverse: bool,
+) -> Option<Source<'a>> {
     let map = &cells[family.slot()];
     if map.is_empty() || is_empty(range) {
         return None;
     }
     let rows = map.range::<Bytes, _>((range.start.as_ref(), range.end.as_ref()));
     let row = |(key, cell): (&Bytes, &Cell)| Ok((key.clone(), cell.value.clone()));
-    Some(if reverse { Box::new(rows.rev().map(row)) } else { Box::new(rows.map(row)) })
+    Some(if reverse {
+        Box::new(rows.rev().map(row))
+    } else {
+        Box::new(rows.map(row))
+    })
 }
 
 /// Whether no key can lie in the range.
 pub(crate) fn is_empty(range: &KeyRange) -> bool {
     match (&range.start, &range.end) {
         (Bound::Included(start), Bound::Included(end)) => start > end,
-        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end) | Bound::Included(end)) => start >= end,
+        (
+            Bound::Included(start) | Bound::Excluded(start),
+            Bound::Excluded(end) | Bound::Included(end),
+        ) => start >= end,
         _ => false,
     }
 }
 
 /// Merges sources, newest first, into at most `limit` rows.
-pub(crate) fn merge(sources: Vec<Source<'_>>, limit: usize, reverse: bool) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-    let mut sources: Vec<Peekable<Source<'_>>> = sources.into_iter().map(Iterator::peekable).collect();
+pub(crate) fn merge(
+    sources: Vec<Source<'_>>,
+    limit: usize,
+    reverse: bool,
+) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+    let mut sources: Vec<Peekable<Source<'_>>> =
+        sources.into_iter().map(Iterator::peekable).collect();
     let mut rows = Vec::new();
     while rows.len() < limit {
-        let Some(key) = next_key(&mut sources, reverse)? else { break };
+        let Some(key) = next_key(&mut sources, reverse)? else {
+            break;
+        };
         let mut newest = None;
         for source in &mut sources {
             if matches!(source.peek(), Some(Ok((at, _))) if *at == key)
@@ -64,7 +84,10 @@ pub(crate) fn merge(sources: Vec<Source<'_>>, limit: usize, reverse: bool) -> Re
     Ok(rows)
 }
 
-fn next_key(sources: &mut [Peekable<Source<'_>>], reverse: bool) -> Result<Option<Bytes>, StoreError> {
+fn next_key(
+    sources: &mut [Peekable<Source<'_>>],
+    reverse: bool,
+) -> Result<Option<Bytes>, StoreError> {
     let mut next: Option<Bytes> = None;
     for source in sources {
         match source.peek() {

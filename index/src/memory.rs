@@ -39,12 +39,21 @@ impl Base for MemoryBase {
         Ok(self.now.lock().rows[family.slot()].get(key).cloned())
     }
 
-    fn scan(&self, family: Family, range: &KeyRange, reverse: bool) -> Result<BaseScan<'_>, StoreError> {
+    fn scan(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        reverse: bool,
+    ) -> Result<BaseScan<'_>, StoreError> {
         if is_empty(range) {
             return Ok(Box::new(std::iter::empty()));
         }
         let rows = self.now.lock().rows[family.slot()].clone();
-        Ok(Box::new(Scan { rows, range: range.clone(), reverse }))
+        Ok(Box::new(Scan {
+            rows,
+            range: range.clone(),
+            reverse,
+        }))
     }
 
     fn write(&self, layer: &Layer, applied: &Applied) -> Result<(), StoreError> {
@@ -66,7 +75,12 @@ impl Base for MemoryBase {
     }
 
     fn durable(&self) -> Result<Option<Position>, StoreError> {
-        Ok(self.durable.lock().applied.as_ref().map(|applied| applied.position))
+        Ok(self
+            .durable
+            .lock()
+            .applied
+            .as_ref()
+            .map(|applied| applied.position))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -89,8 +103,14 @@ impl Iterator for Scan {
         if is_empty(&self.range) {
             return None;
         }
-        let mut rows = self.rows.range::<_, Bytes>((self.range.start.as_ref(), self.range.end.as_ref()));
-        let row = if self.reverse { rows.next_back() } else { rows.next() };
+        let mut rows = self
+            .rows
+            .range::<_, Bytes>((self.range.start.as_ref(), self.range.end.as_ref()));
+        let row = if self.reverse {
+            rows.next_back()
+        } else {
+            rows.next()
+        };
         let (key, value) = row.map(|(key, value)| (key.clone(), value.clone()))?;
         if self.reverse {
             self.range.end = std::ops::Bound::Excluded(key.clone());

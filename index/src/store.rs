@@ -23,7 +23,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_row_bytes: 1_047_000, write_back_bytes: 8 << 20 }
+        Options {
+            max_row_bytes: 1_047_000,
+            write_back_bytes: 8 << 20,
+        }
     }
 }
 
@@ -57,9 +60,15 @@ pub struct Store {
 
 impl Store {
     /// The store as its base has it; replay what the base lacks with [`Store::apply`].
-    pub fn open(base: Arc<dyn Base>, schema: Arc<dyn Schema>, options: Options) -> Result<Store, StoreError> {
+    pub fn open(
+        base: Arc<dyn Base>,
+        schema: Arc<dyn Schema>,
+        options: Options,
+    ) -> Result<Store, StoreError> {
         let applied = base.applied()?;
-        let committed = Arc::new(RwLock::new(Committed::new(applied.as_ref().map(|applied| applied.position))));
+        let committed = Arc::new(RwLock::new(Committed::new(
+            applied.as_ref().map(|applied| applied.position),
+        )));
         Ok(Store {
             base,
             schema,
@@ -113,10 +122,17 @@ impl Store {
         let committed = self.committed.read();
         let mut sources: Vec<Source<'_>> = Vec::with_capacity(self.sealed.len() + 4);
         sources.extend(source(&self.active, family, range, reverse));
-        sources.extend(self.sealed.iter().rev().filter_map(|batch| source(batch, family, range, reverse)));
+        sources.extend(
+            self.sealed
+                .iter()
+                .rev()
+                .filter_map(|batch| source(batch, family, range, reverse)),
+        );
         committed.sources(family, range, reverse, &mut sources);
         let base = self.base.scan(family, range, reverse)?;
-        sources.push(Box::new(base.map(|row| row.map(|(key, value)| (key, Some(value))))));
+        sources.push(Box::new(
+            base.map(|row| row.map(|(key, value)| (key, Some(value)))),
+        ));
         merge(sources, limit, reverse)
     }
 
@@ -125,26 +141,50 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`], and nothing is written.
     pub fn put(&mut self, family: Family, key: Bytes, value: Bytes) -> Result<(), StoreError> {
-        let fresh = self.active[family.slot()].get(&key).is_some_and(|cell| cell.fresh);
+        let fresh = self.active[family.slot()]
+            .get(&key)
+            .is_some_and(|cell| cell.fresh);
         self.write(family, key, value, fresh)
     }
 
     /// Writes a row whose key is known to be absent: nothing is looked up, and if it is deleted before it reaches the
     /// log or the base, it leaves no trace there.
     pub fn insert(&mut self, family: Family, key: Bytes, value: Bytes) -> Result<(), StoreError> {
-        debug_assert_eq!(self.get(family, &key).ok().flatten(), None, "an inserted row exists");
+        debug_assert_eq!(
+            self.get(family, &key).ok().flatten(),
+            None,
+            "an inserted row exists"
+        );
         // A tombstone in this batch means that the key exists below.
-        let fresh = self.active[family.slot()].get(&key).is_none_or(|cell| cell.fresh);
+        let fresh = self.active[family.slot()]
+            .get(&key)
+            .is_none_or(|cell| cell.fresh);
         self.write(family, key, value, fresh)
     }
 
-    fn write(&mut self, family: Family, key: Bytes, value: Bytes, fresh: bool) -> Result<(), StoreError> {
+    fn write(
+        &mut self,
+        family: Family,
+        key: Bytes,
+        value: Bytes,
+        fresh: bool,
+    ) -> Result<(), StoreError> {
         let size = key.len() + value.len();
         if size > self.options.max_row_bytes {
-            return Err(StoreError::TooLarge { size, limit: self.options.max_row_bytes });
+            return Err(StoreError::TooLarge {
+                size,
+                limit: self.options.max_row_bytes,
+            });
         }
         self.active_bytes += size;
-        self.set(family, key, Some(Cell { value: Some(value), fresh }));
+        self.set(
+            family,
+            key,
+            Some(Cell {
+                value: Some(value),
+                fresh,
+            }),
+        );
         Ok(())
     }
 
@@ -153,7 +193,10 @@ impl Store {
         self.active_bytes += key.len();
         let cell = match self.active[family.slot()].get(&key) {
             Some(cell) if cell.fresh => None,
-            _ => Some(Cell { value: None, fresh: false }),
+            _ => Some(Cell {
+                value: None,
+                fresh: false,
+            }),
         };
         self.set(family, key, cell);
         Ok(())
@@ -170,13 +213,18 @@ impl Store {
 
     /// A point of the active batch to return to.
     pub fn savepoint(&self) -> Savepoint {
-        Savepoint { undo: self.undo.len(), bytes: self.active_bytes }
+        Savepoint {
+            undo: self.undo.len(),
+            bytes: self.active_bytes,
+        }
     }
 
     /// Undoes every write since `savepoint`.
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
         while self.undo.len() > savepoint.undo {
-            let Some((family, key, before)) = self.undo.pop() else { break };
+            let Some((family, key, before)) = self.undo.pop() else {
+                break;
+            };
             let map = &mut self.active[family.slot()];
             match before {
                 Some(cell) => map.insert(key, cell),
@@ -217,7 +265,11 @@ impl Store {
             if !self.schema.is_indexed(key) {
                 continue;
             }
-            let before = if cell.fresh { None } else { self.get_below(Family::State, key)? };
+            let before = if cell.fresh {
+                None
+            } else {
+                self.get_below(Family::State, key)?
+            };
             let mut gone = BTreeMap::new();
             if let Some(before) = &before {
                 self.schema.index_entries(key, before, &mut |key, value| {
@@ -228,12 +280,21 @@ impl Store {
                 self.schema.index_entries(key, value, &mut |key, value| {
                     // An entry that stays as it was is not touched.
                     if gone.remove(&key).as_ref() != Some(&value) {
-                        entries.insert(key, Cell { value: Some(value), fresh: false });
+                        entries.insert(
+                            key,
+                            Cell {
+                                value: Some(value),
+                                fresh: false,
+                            },
+                        );
                     }
                 });
             }
             for key in gone.into_keys() {
-                entries.entry(key).or_insert(Cell { value: None, fresh: false });
+                entries.entry(key).or_insert(Cell {
+                    value: None,
+                    fresh: false,
+                });
             }
         }
         Ok(entries)
@@ -259,7 +320,10 @@ impl Store {
     pub fn apply(&mut self, changes: Vec<Change>, applied: Applied) -> Result<(), StoreError> {
         debug_assert!(self.sealed.is_empty(), "replay under batches of our own");
         for change in changes {
-            let cell = Cell { value: change.value, fresh: false };
+            let cell = Cell {
+                value: change.value,
+                fresh: false,
+            };
             self.active[change.family.slot()].insert(change.key, cell);
         }
         let Sealed { .. } = self.seal()?;
@@ -280,7 +344,11 @@ impl Store {
     /// Takes the committed changes to be written to the base, if they are large enough (or `force`) and no other
     /// write-back is under way. They stay readable. Run it on any thread, then call [`Store::finish_write_back`].
     pub fn start_write_back(&mut self, force: bool) -> Option<WriteBack> {
-        let threshold = if force { 1 } else { self.options.write_back_bytes };
+        let threshold = if force {
+            1
+        } else {
+            self.options.write_back_bytes
+        };
         let frozen = self.committed.write().freeze(threshold)?;
         Some(WriteBack::new(Arc::clone(&self.base), frozen))
     }

@@ -13,14 +13,24 @@ fn write(base: &dyn Base, position: u64, rows: &[(Family, &str, Option<&str>)]) 
         let value = value.map(|value| Bytes::from(value.to_owned()));
         layer[family.slot()].insert(Bytes::from((*key).to_owned()), value);
     }
-    let applied = Applied { position: Position::from_u64(position), commit: Bytes::from(position.to_string()) };
+    let applied = Applied {
+        position: Position::from_u64(position),
+        commit: Bytes::from(position.to_string()),
+    };
     assert!(base.write(&layer, &applied).is_ok(), "a write fails");
 }
 
 fn keys(base: &dyn Base, range: &KeyRange, reverse: bool) -> Vec<String> {
     let rows = base.scan(Family::State, range, reverse);
-    let Ok(rows) = rows else { return vec!["the scan fails".to_owned()] };
-    rows.map(|row| row.map_or("a row fails".to_owned(), |(key, _)| String::from_utf8_lossy(&key).into_owned())).collect()
+    let Ok(rows) = rows else {
+        return vec!["the scan fails".to_owned()];
+    };
+    rows.map(|row| {
+        row.map_or("a row fails".to_owned(), |(key, _)| {
+            String::from_utf8_lossy(&key).into_owned()
+        })
+    })
+    .collect()
 }
 
 /// Checks an empty base against the contract.
@@ -31,26 +41,73 @@ pub fn base_contract(base: &dyn Base) {
     use Family::{Index, Queue, State};
     assert_eq!(base.applied().ok(), Some(None));
     assert_eq!(base.durable().ok(), Some(None));
-    write(base, 5, &[(State, "b", Some("1")), (State, "d", Some("2")), (Index, "b", Some("i")), (Queue, "q", Some("q"))]);
-    assert_eq!(base.get(State, b"b").ok().flatten(), Some(Bytes::from_static(b"1")));
-    assert_eq!(base.get(Index, b"b").ok().flatten(), Some(Bytes::from_static(b"i")), "families are apart");
+    write(
+        base,
+        5,
+        &[
+            (State, "b", Some("1")),
+            (State, "d", Some("2")),
+            (Index, "b", Some("i")),
+            (Queue, "q", Some("q")),
+        ],
+    );
+    assert_eq!(
+        base.get(State, b"b").ok().flatten(),
+        Some(Bytes::from_static(b"1"))
+    );
+    assert_eq!(
+        base.get(Index, b"b").ok().flatten(),
+        Some(Bytes::from_static(b"i")),
+        "families are apart"
+    );
     assert_eq!(base.get(State, b"q").ok(), Some(None));
-    assert_eq!(base.applied().ok().flatten().map(|applied| applied.position.to_u64()), Some(5));
-    write(base, 9, &[(State, "b", None), (State, "a", Some("0")), (State, "c", Some("3")), (State, "cc", Some("4"))]);
-    let all = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    assert_eq!(
+        base.applied()
+            .ok()
+            .flatten()
+            .map(|applied| applied.position.to_u64()),
+        Some(5)
+    );
+    write(
+        base,
+        9,
+        &[
+            (State, "b", None),
+            (State, "a", Some("0")),
+            (State, "c", Some("3")),
+            (State, "cc", Some("4")),
+        ],
+    );
+    let all = KeyRange {
+        start: Bound::Unbounded,
+        end: Bound::Unbounded,
+    };
     assert_eq!(keys(base, &all, false), ["a", "c", "cc", "d"]);
     assert_eq!(keys(base, &all, true), ["d", "cc", "c", "a"]);
     assert_eq!(keys(base, &KeyRange::prefix(b"c"), false), ["c", "cc"]);
     let key = |text: &'static str| Bytes::from_static(text.as_bytes());
-    let inner = KeyRange { start: Bound::Excluded(key("a")), end: Bound::Included(key("cc")) };
+    let inner = KeyRange {
+        start: Bound::Excluded(key("a")),
+        end: Bound::Included(key("cc")),
+    };
     assert_eq!(keys(base, &inner, false), ["c", "cc"]);
     assert_eq!(keys(base, &inner, true), ["cc", "c"]);
-    let half = KeyRange { start: Bound::Included(key("c")), end: Bound::Excluded(key("cc")) };
+    let half = KeyRange {
+        start: Bound::Included(key("c")),
+        end: Bound::Excluded(key("cc")),
+    };
     assert_eq!(keys(base, &half, false), ["c"]);
     // A scan sees what was there when it began.
     let begun = base.scan(State, &all, false);
     write(base, 12, &[(State, "z", Some("9"))]);
-    assert_eq!(begun.map(Iterator::count).ok(), Some(4), "a scan sees a later write");
+    assert_eq!(
+        begun.map(Iterator::count).ok(),
+        Some(4),
+        "a scan sees a later write"
+    );
     assert!(base.flush().is_ok());
-    assert_eq!(base.durable().ok().flatten().map(Position::to_u64), Some(12));
+    assert_eq!(
+        base.durable().ok().flatten().map(Position::to_u64),
+        Some(12)
+    );
 }

@@ -16,6 +16,9 @@
 //! the [`embedded`] log on local disk, and Kafka (in a crate of its own, so that nothing else links librdkafka).
 #![deny(missing_docs)]
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod embedded;
 mod error;
 mod log;
 pub mod memory;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::{
-    Append, AppendError, Log, Notify, OnCommit, Outcome, Partition, Position, Reader, Record, Transaction, WalError,
-    Writer, WriterId,
+    Append, AppendError, Log, Notify, OnCommit, Outcome, Partition, Position, Reader, Record,
+    Transaction, WalError, Writer, WriterId,
 };
 
 /// Each record takes this much of the position space, so that nobody may count.
@@ -65,8 +65,12 @@ impl State {
     fn put(&mut self, partition: Partition, record: Record) -> Position {
         self.next += GAP;
         let position = Position::from_u64(self.next);
-        self.bytes += (record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len)) as u64;
-        self.partitions.entry(partition).or_default().push_back((position, record));
+        self.bytes +=
+            (record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len)) as u64;
+        self.partitions
+            .entry(partition)
+            .or_default()
+            .push_back((position, record));
         position
     }
 
@@ -82,7 +86,11 @@ impl State {
 
     /// Why a writer may not commit any more.
     fn verdict(&self, writer: &WriterId, epoch: u64) -> Option<Outcome> {
-        if self.epochs.get(writer) == Some(&epoch) { self.broken.get(writer).copied() } else { Some(Outcome::Fenced) }
+        if self.epochs.get(writer) == Some(&epoch) {
+            self.broken.get(writer).copied()
+        } else {
+            Some(Outcome::Fenced)
+        }
     }
 }
 
@@ -110,13 +118,18 @@ impl MemoryLog {
     /// Ends the oldest held commit. Says whether there was one.
     pub fn release(&self, ending: Ending) -> bool {
         let mut state = self.state.lock();
-        let Some(held) = state.held.pop_front() else { return false };
+        let Some(held) = state.held.pop_front() else {
+            return false;
+        };
         let (outcome, notify) = match state.verdict(&held.writer, held.epoch) {
             Some(verdict) => (verdict, Vec::new()),
             None => {
                 let happens = matches!(ending, Ending::Committed | Ending::UnknownCommitted);
-                let (position, notify) =
-                    if happens { state.apply(held.transaction) } else { (Position::START, Vec::new()) };
+                let (position, notify) = if happens {
+                    state.apply(held.transaction)
+                } else {
+                    (Position::START, Vec::new())
+                };
                 let outcome = match ending {
                     Ending::Committed => Outcome::Committed(position),
                     Ending::Aborted => Outcome::Aborted,
@@ -149,7 +162,12 @@ impl MemoryLog {
 
     /// Every record of a partition, for comparisons in tests.
     pub fn records(&self, partition: Partition) -> Vec<(Position, Record)> {
-        self.state.lock().partitions.get(&partition).map(|records| records.iter().cloned().collect()).unwrap_or_default()
+        self.state
+            .lock()
+            .partitions
+            .get(&partition)
+            .map(|records| records.iter().cloned().collect())
+            .unwrap_or_default()
     }
 }
 
@@ -157,7 +175,10 @@ impl Log for MemoryLog {
     fn append(&self, to: Partition, record: Record) -> Result<Append, AppendError> {
         let size = record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len);
         if size > MAX_RECORD {
-            return Err(AppendError::TooLarge { size, limit: MAX_RECORD });
+            return Err(AppendError::TooLarge {
+                size,
+                limit: MAX_RECORD,
+            });
         }
         let mut state = self.state.lock();
         if let Some(error) = &state.refuse_appends {
@@ -178,22 +199,46 @@ impl Log for MemoryLog {
         state.epochs.insert(id.clone(), epoch);
         state.broken.remove(id);
         // What the earlier writer left undecided did not happen.
-        let (left, held) = std::mem::take(&mut state.held).into_iter().partition(|held| held.writer == *id);
+        let (left, held) = std::mem::take(&mut state.held)
+            .into_iter()
+            .partition(|held| held.writer == *id);
         state.held = held;
         drop(state);
         let left: VecDeque<Held> = left;
         for held in left {
             (held.on_commit)(Outcome::Fenced);
         }
-        Ok(Box::new(MemoryWriter { state: Arc::clone(&self.state), id: id.clone(), epoch }))
+        Ok(Box::new(MemoryWriter {
+            state: Arc::clone(&self.state),
+            id: id.clone(),
+            epoch,
+        }))
     }
 
-    fn open_reader(&self, partition: Partition, after: Position) -> Result<Box<dyn Reader>, WalError> {
-        let start = self.state.lock().starts.get(&partition).copied().unwrap_or(Position::START);
+    fn open_reader(
+        &self,
+        partition: Partition,
+        after: Position,
+    ) -> Result<Box<dyn Reader>, WalError> {
+        let start = self
+            .state
+            .lock()
+            .starts
+            .get(&partition)
+            .copied()
+            .unwrap_or(Position::START);
         if after < start {
-            return Err(WalError::Truncated { partition, position: after, start });
+            return Err(WalError::Truncated {
+                partition,
+                position: after,
+                start,
+            });
         }
-        Ok(Box::new(MemoryReader { state: Arc::clone(&self.state), partition, after }))
+        Ok(Box::new(MemoryReader {
+            state: Arc::clone(&self.state),
+            partition,
+            after,
+        }))
     }
 
     fn subscribe(&self, partition: Partition, notify: Notify) {
@@ -203,7 +248,10 @@ impl Log for MemoryLog {
     fn trim(&self, partition: Partition, up_to: Position) {
         let mut state = self.state.lock();
         if let Some(records) = state.partitions.get_mut(&partition) {
-            while records.front().is_some_and(|(position, _)| *position <= up_to) {
+            while records
+                .front()
+                .is_some_and(|(position, _)| *position <= up_to)
+            {
                 records.pop_front();
             }
         }
@@ -235,10 +283,16 @@ impl Writer for MemoryWriter {
         let size = transaction
             .records
             .iter()
-            .map(|(_, record)| record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len))
+            .map(|(_, record)| {
+                record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len)
+            })
             .sum();
         if size > MAX_TRANSACTION {
-            return Err(WalError::TooLarge { what: "transaction", size, limit: MAX_TRANSACTION });
+            return Err(WalError::TooLarge {
+                what: "transaction",
+                size,
+                limit: MAX_TRANSACTION,
+            });
         }
         let mut state = self.state.lock();
         if let Some(verdict) = state.verdict(&self.id, self.epoch) {
@@ -247,7 +301,12 @@ impl Writer for MemoryWriter {
             return Ok(());
         }
         if state.hold {
-            state.held.push_back(Held { writer: self.id.clone(), epoch: self.epoch, transaction, on_commit });
+            state.held.push_back(Held {
+                writer: self.id.clone(),
+                epoch: self.epoch,
+                transaction,
+                on_commit,
+            });
             return Ok(());
         }
         let (position, notify) = state.apply(transaction);
@@ -271,9 +330,15 @@ struct MemoryReader {
 }
 
 impl Reader for MemoryReader {
-    fn poll(&mut self, max_records: usize, max_bytes: usize) -> Result<Vec<(Position, Record)>, WalError> {
+    fn poll(
+        &mut self,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<(Position, Record)>, WalError> {
         let state = self.state.lock();
-        let Some(records) = state.partitions.get(&self.partition) else { return Ok(Vec::new()) };
+        let Some(records) = state.partitions.get(&self.partition) else {
+            return Ok(Vec::new());
+        };
         let from = records.partition_point(|(position, _)| *position <= self.after);
         let mut bytes = 0;
         let mut taken = Vec::new();
@@ -288,5 +353,15 @@ impl Reader for MemoryReader {
             self.after = *last;
         }
         Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_contract() {
+        crate::contract::check(&|| Arc::new(MemoryLog::new()));
     }
 }

@@ -27,7 +27,12 @@ pub trait Application: Send + Sync + 'static {
 
     /// A free consumer takes the oldest entry of a queue, which is already removed. `Ok(Some(bytes))` is delivered to
     /// the consumer after the commit; `Ok(None)` means that the entry is void: the consumer gets the next one.
-    fn claim(&self, context: &mut Context<'_>, entry: &Entry, waiter: &Waiter) -> Result<Option<Bytes>, Rejection>;
+    fn claim(
+        &self,
+        context: &mut Context<'_>,
+        entry: &Entry,
+        waiter: &Waiter,
+    ) -> Result<Option<Bytes>, Rejection>;
 }
 
 /// Why an input was refused, in gRPC's terms (the numbers are those of `google.rpc.Code`).
@@ -67,7 +72,10 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal.
     pub fn new(code: RejectionCode, message: impl Into<String>) -> Rejection {
-        Rejection { code, message: message.into() }
+        Rejection {
+            code,
+            message: message.into(),
+        }
     }
 
     /// The request is wrong whatever the state.

@@ -114,8 +114,8 @@ impl CommitRecord {
 
     /// Reads a stored commit record; an empty store has the default one.
     pub fn read(raw: &[u8]) -> Result<CommitRecord, index::StoreError> {
-        let record =
-            CommitRecord::decode(raw).map_err(|error| index::StoreError::Corrupt(format!("commit record: {error}")))?;
+        let record = CommitRecord::decode(raw)
+            .map_err(|error| index::StoreError::Corrupt(format!("commit record: {error}")))?;
         if record.version > CommitRecord::VERSION {
             return Err(index::StoreError::Corrupt(format!(
                 "commit record of format {} (this build reads up to {}): use a newer ironhorse",

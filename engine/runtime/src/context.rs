@@ -108,9 +108,15 @@ impl Context<'_> {
 
     /// Sets a timer; returns the due time under which [`Context::cancel_timer`] finds it (a time already past is moved
     /// up to the oldest that can still fire).
-    pub fn set_timer(&mut self, due_ms: i64, owner: &[u8], payload: Bytes) -> Result<i64, StoreError> {
+    pub fn set_timer(
+        &mut self,
+        due_ms: i64,
+        owner: &[u8],
+        payload: Bytes,
+    ) -> Result<i64, StoreError> {
         let due_ms = due_ms.max(self.timer_floor_ms);
-        self.store.put(Family::Queue, timer::key(due_ms, owner), payload)?;
+        self.store
+            .put(Family::Queue, timer::key(due_ms, owner), payload)?;
         if self.next_due_ms.is_none_or(|next| due_ms < next) {
             *self.next_due_ms = Some(due_ms);
         }
@@ -118,9 +124,15 @@ impl Context<'_> {
     }
 
     /// Like [`Context::set_timer`], for an owner that certainly has no timer at this due time.
-    pub fn insert_timer(&mut self, due_ms: i64, owner: &[u8], payload: Bytes) -> Result<i64, StoreError> {
+    pub fn insert_timer(
+        &mut self,
+        due_ms: i64,
+        owner: &[u8],
+        payload: Bytes,
+    ) -> Result<i64, StoreError> {
         let due_ms = due_ms.max(self.timer_floor_ms);
-        self.store.insert(Family::Queue, timer::key(due_ms, owner), payload)?;
+        self.store
+            .insert(Family::Queue, timer::key(due_ms, owner), payload)?;
         if self.next_due_ms.is_none_or(|next| due_ms < next) {
             *self.next_due_ms = Some(due_ms);
         }
@@ -136,9 +148,15 @@ impl Context<'_> {
     /// is then given with [`Context::deliver`] counts as claimed in this commit.
     pub fn take_waiter(&mut self, queue: &Bytes) -> Option<Waiter> {
         let behind = self.backlogged.contains(queue) || self.effects.queues.contains_key(queue);
-        let waiter = if behind { None } else { self.waiting.take(queue) };
+        let waiter = if behind {
+            None
+        } else {
+            self.waiting.take(queue)
+        };
         let consumer = waiter.as_ref().map(|waiter| waiter.identity.clone());
-        self.effects.recorded.push(Recorded { event: Some(Event::Taken(Taken { consumer })) });
+        self.effects.recorded.push(Recorded {
+            event: Some(Event::Taken(Taken { consumer })),
+        });
         if let Some(waiter) = &waiter {
             self.effects.taken.push(waiter.clone());
         }
@@ -147,22 +165,35 @@ impl Context<'_> {
 
     /// Hands `payload` to a consumer, after the commit, at most once.
     pub fn deliver(&mut self, waiter: Waiter, payload: Bytes) {
-        self.effects.taken.retain(|taken| taken.ticket != waiter.ticket);
+        self.effects
+            .taken
+            .retain(|taken| taken.ticket != waiter.ticket);
         self.effects.deliveries.push((waiter, payload));
     }
 
     /// Appends an entry to a queue: the next free consumer gets it.
     pub fn enqueue(&mut self, queue: Bytes, payload: Bytes) -> Result<u64, StoreError> {
         let sequence = self.next_number();
-        let entry = Entry { queue, sequence, queued_ms: self.now_ms, payload };
-        self.store.insert(Family::Queue, entry.key(), entry.value())?;
+        let entry = Entry {
+            queue,
+            sequence,
+            queued_ms: self.now_ms,
+            payload,
+        };
+        self.store
+            .insert(Family::Queue, entry.key(), entry.value())?;
         self.effects.queues.entry(entry.queue).or_insert(0);
         Ok(sequence)
     }
 
     /// Removes an entry from a queue, if it is still there.
     pub fn dequeue(&mut self, queue: Bytes, sequence: u64) -> Result<(), StoreError> {
-        let entry = Entry { queue, sequence, queued_ms: 0, payload: Bytes::new() };
+        let entry = Entry {
+            queue,
+            sequence,
+            queued_ms: 0,
+            payload: Bytes::new(),
+        };
         self.store.delete(Family::Queue, entry.key())?;
         self.effects.queues.entry(entry.queue).or_insert(0);
         Ok(())

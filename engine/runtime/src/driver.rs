@@ -49,9 +49,15 @@ pub(crate) struct Job {
 }
 
 enum News {
-    Outcome { epoch: u64, outcome: Outcome },
+    Outcome {
+        epoch: u64,
+        outcome: Outcome,
+    },
     Nudge(Nudge),
-    Written { work: WriteBack, error: Option<String> },
+    Written {
+        work: WriteBack,
+        error: Option<String>,
+    },
 }
 
 #[derive(Default)]
@@ -84,7 +90,11 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn start(setup: GroupSetup, shared: Shared, options: &EngineOptions) -> Result<Driver, EngineError> {
+    pub(crate) fn start(
+        setup: GroupSetup,
+        shared: Shared,
+        options: &EngineOptions,
+    ) -> Result<Driver, EngineError> {
         let id = setup.id;
         let mut store = Store::open(setup.base, setup.app.schema(), options.store.clone())?;
         let reader = store.reader();
@@ -113,7 +123,10 @@ impl Driver {
             shared.log.subscribe(partition, Arc::new(notify));
         }
         let nudged = Arc::clone(&signal);
-        shared.waiting.attach(id, Arc::new(move |nudge| nudged.tell(|inbox| inbox.news.push(News::Nudge(nudge)))));
+        shared.waiting.attach(
+            id,
+            Arc::new(move |nudge| nudged.tell(|inbox| inbox.news.push(News::Nudge(nudge)))),
+        );
         let inputs = Inputs::open(shared.log.as_ref(), &group)?;
         let loop_ = Loop {
             group,
@@ -140,7 +153,12 @@ impl Driver {
                 *thread_health.lock() = end;
             })
             .map_err(|error| EngineError::Start(format!("no thread for group {id}: {error}")))?;
-        Ok(Driver { signal, health, reader, thread: Some(thread) })
+        Ok(Driver {
+            signal,
+            health,
+            reader,
+            thread: Some(thread),
+        })
     }
 
     pub(crate) fn reader(&self) -> ReadHandle {
@@ -231,16 +249,23 @@ impl Loop {
         let busy = more && self.group.in_flight() < self.writer.max_in_flight();
         if inbox.news.is_empty() && !inbox.inputs && !inbox.stop && !busy {
             let now = self.shared.clock.now_ms();
-            let until_due = self.group.next_due_ms().map(|due| Duration::from_millis((due - now).max(0) as u64));
+            let until_due = self
+                .group
+                .next_due_ms()
+                .map(|due| Duration::from_millis((due - now).max(0) as u64));
             // A due timer that must wait for a commit is looked at when the commit ends.
             let full = self.group.in_flight() >= self.writer.max_in_flight();
-            let pause = until_due.filter(|_| !full).map_or(IDLE, |due| due.min(IDLE));
+            let pause = until_due
+                .filter(|_| !full)
+                .map_or(IDLE, |due| due.min(IDLE));
             if !pause.is_zero() {
                 self.signal.woken.wait_for(&mut inbox, pause);
             }
         } else if inbox.stop && !busy && inbox.news.is_empty() && !inbox.inputs {
             // Stopping: commits or a write-back are still under way.
-            self.signal.woken.wait_for(&mut inbox, Duration::from_millis(5));
+            self.signal
+                .woken
+                .wait_for(&mut inbox, Duration::from_millis(5));
         }
         (std::mem::take(&mut inbox.news), inbox.stop)
     }
@@ -248,7 +273,10 @@ impl Loop {
     fn hear(&mut self, news: News) -> Result<(), EngineError> {
         match news {
             News::Nudge(nudge) => {
-                self.group.push(Batch { claims: vec![nudge], ..Batch::default() });
+                self.group.push(Batch {
+                    claims: vec![nudge],
+                    ..Batch::default()
+                });
             }
             News::Outcome { epoch, outcome } if epoch == self.epoch => match outcome {
                 Outcome::Committed(position) => {
@@ -289,7 +317,9 @@ impl Loop {
             waiter.consumer.deliver(payload);
         }
         for (id, answer) in released.replies {
-            self.shared.replies.answer(id, answer.map_err(SubmitError::Rejected));
+            self.shared
+                .replies
+                .answer(id, answer.map_err(SubmitError::Rejected));
         }
     }
 
@@ -306,7 +336,11 @@ impl Loop {
                 let messages = self.inputs.messages.poll(POLL_RECORDS, POLL_BYTES)?;
                 let commands = self.inputs.commands.poll(POLL_RECORDS, POLL_BYTES)?;
                 read_all = messages.len() < POLL_RECORDS && commands.len() < POLL_RECORDS;
-                self.group.push(Batch { messages, commands, claims: Vec::new() });
+                self.group.push(Batch {
+                    messages,
+                    commands,
+                    claims: Vec::new(),
+                });
             }
             let now = self.shared.clock.now_ms();
             if !self.group.has_work(now) {
@@ -319,12 +353,16 @@ impl Loop {
     }
 
     fn step(&mut self, now: i64) -> Result<(), EngineError> {
-        let Some(transaction) = self.group.step(now)? else { return Ok(()) };
+        let Some(transaction) = self.group.step(now)? else {
+            return Ok(());
+        };
         let signal = Arc::clone(&self.signal);
         let epoch = self.epoch;
         self.writer.commit(
             transaction,
-            Box::new(move |outcome| signal.tell(|inbox| inbox.news.push(News::Outcome { epoch, outcome }))),
+            Box::new(move |outcome| {
+                signal.tell(|inbox| inbox.news.push(News::Outcome { epoch, outcome }))
+            }),
         )?;
         Ok(())
     }
@@ -338,8 +376,14 @@ impl Loop {
         if let Some(work) = self.group.start_write_back(idle) {
             self.idle_since_ms = now;
             self.writing = true;
-            let job = Job { work, done: Arc::clone(&self.signal) };
-            self.shared.write_back.send(job).map_err(|_| EngineError::Start("the write-back thread is gone".to_owned()))?;
+            let job = Job {
+                work,
+                done: Arc::clone(&self.signal),
+            };
+            self.shared
+                .write_back
+                .send(job)
+                .map_err(|_| EngineError::Start("the write-back thread is gone".to_owned()))?;
         }
         Ok(())
     }
@@ -351,7 +395,9 @@ impl Loop {
         self.epoch += 1;
         for request in self.group.discard() {
             let why = "the outcome is not known yet; submit again under the same id".to_owned();
-            self.shared.replies.answer(request, Err(SubmitError::Unavailable(why)));
+            self.shared
+                .replies
+                .answer(request, Err(SubmitError::Unavailable(why)));
         }
         if outcome == Outcome::Fenced {
             return Err(WalError::Fenced(format!("group.{id}")).into());
@@ -392,16 +438,22 @@ impl WriteBackThread {
                 for job in receiver {
                     let error = job.work.run().err().map(|error| error.to_string());
                     let work = job.work;
-                    job.done.tell(|inbox| inbox.news.push(News::Written { work, error }));
+                    job.done
+                        .tell(|inbox| inbox.news.push(News::Written { work, error }));
                 }
             })
             .map_err(|error| EngineError::Start(format!("no write-back thread: {error}")))?;
-        Ok(WriteBackThread { sender: Some(sender), thread: Some(thread) })
+        Ok(WriteBackThread {
+            sender: Some(sender),
+            thread: Some(thread),
+        })
     }
 
     pub(crate) fn sender(&self) -> Sender<Job> {
         // Present until `stop`, which ends the engine.
-        self.sender.clone().unwrap_or_else(|| crossbeam_channel::unbounded().0)
+        self.sender
+            .clone()
+            .unwrap_or_else(|| crossbeam_channel::unbounded().0)
     }
 
     pub(crate) fn stop(&mut self) {

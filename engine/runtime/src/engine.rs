@@ -8,7 +8,9 @@ use index::{Base, GlobalStore, Options, ReadHandle, StoreError};
 use wal::{GroupId, Log, Partition, WalError};
 
 use crate::driver::{Driver, Shared, WriteBackThread};
-use crate::{Application, Clock, Command, Health, Limits, Replies, RequestId, SubmitError, Waiting};
+use crate::{
+    Application, Clock, Command, Health, Limits, Replies, RequestId, SubmitError, Waiting,
+};
 
 /// The engine cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +47,9 @@ pub struct Route {
 impl Route {
     /// `groups` is at least 1.
     pub fn new(groups: u16) -> Route {
-        Route { groups: groups.max(1) }
+        Route {
+            groups: groups.max(1),
+        }
     }
 
     /// How many groups there are.
@@ -84,7 +88,11 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> EngineOptions {
-        EngineOptions { limits: Limits::default(), waiting_commands: 16_384, store: Options::default() }
+        EngineOptions {
+            limits: Limits::default(),
+            waiting_commands: 16_384,
+            store: Options::default(),
+        }
     }
 }
 
@@ -129,7 +137,11 @@ impl Engine {
         Ok(engine)
     }
 
-    fn start_group(&mut self, setup: GroupSetup, options: &EngineOptions) -> Result<(), EngineError> {
+    fn start_group(
+        &mut self,
+        setup: GroupSetup,
+        options: &EngineOptions,
+    ) -> Result<(), EngineError> {
         let id = setup.id;
         let shared = Shared {
             log: Arc::clone(&self.log),
@@ -151,9 +163,18 @@ impl Engine {
     }
 
     /// Executes `payload` in `group` and waits for the answer, which comes after the commit.
-    pub async fn submit(&self, group: GroupId, request_id: RequestId, payload: Bytes) -> Result<Bytes, SubmitError> {
+    pub async fn submit(
+        &self,
+        group: GroupId,
+        request_id: RequestId,
+        payload: Bytes,
+    ) -> Result<Bytes, SubmitError> {
         let receiver = self.replies.expect(request_id)?;
-        let command = Command { request_id, seen_version: self.global.version(), payload };
+        let command = Command {
+            request_id,
+            seen_version: self.global.version(),
+            payload,
+        };
         let record = command.into_record(self.clock.now_ms());
         match self.log.append(Partition::commands(group), record) {
             Ok(wal::Append::Done(_)) => {}
@@ -168,7 +189,11 @@ impl Engine {
                 return Err(error.into());
             }
         }
-        receiver.await.unwrap_or_else(|_| Err(SubmitError::Unavailable("the group was given up".to_owned())))
+        receiver.await.unwrap_or_else(|_| {
+            Err(SubmitError::Unavailable(
+                "the group was given up".to_owned(),
+            ))
+        })
     }
 
     /// Read access to the committed state of a group of this process.
@@ -198,7 +223,10 @@ impl Engine {
 
     /// The state of each group.
     pub fn health(&self) -> Vec<(GroupId, Health)> {
-        self.drivers.iter().map(|(id, driver)| (*id, driver.health())).collect()
+        self.drivers
+            .iter()
+            .map(|(id, driver)| (*id, driver.health()))
+            .collect()
     }
 
     /// Finishes what was taken in, writes everything back, and ends the threads.
@@ -240,6 +268,9 @@ mod tests {
         for n in 0..40_000 {
             counts[usize::from(route.group_of(format!("wf-run-{n}").as_bytes()).0)] += 1;
         }
-        assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (9_500..10_500).contains(count)),
+            "{counts:?}"
+        );
     }
 }

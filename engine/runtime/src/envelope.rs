@@ -37,7 +37,11 @@ impl Command {
         value.put_u128(self.request_id.0);
         value.put_u64(self.seen_version.to_u64());
         value.put_slice(&self.payload);
-        Record { key: Bytes::new(), value: Some(value.freeze()), time_ms }
+        Record {
+            key: Bytes::new(),
+            value: Some(value.freeze()),
+            time_ms,
+        }
     }
 
     /// Reads the envelope; `None` for anything that [`Command::into_record`] did not write.
@@ -71,7 +75,11 @@ mod tests {
         assert_eq!(record.time_ms, 7);
         assert_eq!(Command::from_record(&record), Some(command));
         for cut in 0..HEADER {
-            let short = Record { key: Bytes::new(), value: record.value.as_ref().map(|v| v.slice(..cut)), time_ms: 0 };
+            let short = Record {
+                key: Bytes::new(),
+                value: record.value.as_ref().map(|v| v.slice(..cut)),
+                time_ms: 0,
+            };
             assert_eq!(Command::from_record(&short), None, "cut at {cut}");
         }
     }

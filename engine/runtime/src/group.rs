@@ -10,7 +10,9 @@ use wal::{GroupId, Partition, Position, Record, Transaction};
 
 use crate::commit::{Claimed, CommitRecord, Event, GlobalSeen, Recorded, Tick};
 use crate::context::{Context, Effects};
-use crate::{Application, Command, Rejection, RejectionCode, RequestId, Waiter, Waiting, queue, timer};
+use crate::{
+    Application, Command, Rejection, RejectionCode, RequestId, Waiter, Waiting, queue, timer,
+};
 
 /// How much one batch takes. Every queue and loop of a group has a limit here.
 #[derive(Debug, Clone)]
@@ -29,7 +31,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { batch_inputs: 1024, batch_bytes: 1 << 20, batch_timers: 256, batch_claims: 256, void_entries: 1000 }
+        Limits {
+            batch_inputs: 1024,
+            batch_bytes: 1 << 20,
+            batch_timers: 256,
+            batch_claims: 256,
+            void_entries: 1000,
+        }
     }
 }
 
@@ -139,7 +147,8 @@ impl Group {
         for head in queue::heads(&self.store)? {
             self.cursors.insert(head.queue.clone(), head.sequence);
             self.backlogged.insert(head.queue.clone());
-            self.waiting.set_backlog(self.id, &head.queue, Some(head.queued_ms));
+            self.waiting
+                .set_backlog(self.id, &head.queue, Some(head.queued_ms));
         }
         self.seen_version = Position::START;
         if self.id == GroupId::METADATA {
@@ -160,14 +169,18 @@ impl Group {
 
     /// Positions after which inputs are to be read: client commands, messages.
     pub fn input_positions(&self) -> (Position, Position) {
-        (Position::from_u64(self.state.commands), Position::from_u64(self.state.messages))
+        (
+            Position::from_u64(self.state.commands),
+            Position::from_u64(self.state.messages),
+        )
     }
 
     /// Takes inputs in. They wait here until a [`Group::step`] has room for them.
     pub fn push(&mut self, batch: Batch) {
         self.inbox_messages.extend(batch.messages);
         self.inbox_commands.extend(batch.commands);
-        self.inbox_claims.extend(batch.claims.into_iter().map(|nudge| nudge.waiter));
+        self.inbox_claims
+            .extend(batch.claims.into_iter().map(|nudge| nudge.waiter));
     }
 
     /// Inputs taken in and not yet executed.
@@ -228,9 +241,18 @@ impl Group {
         let own = Partition::changelog(self.id);
         let mut records: Vec<(Partition, Record)> =
             Vec::with_capacity(sealed.changes.len() + run.effects.messages.len() + 1);
-        records.extend(sealed.changes.iter().map(|change| (own, changelog::record(change, time_ms))));
+        records.extend(
+            sealed
+                .changes
+                .iter()
+                .map(|change| (own, changelog::record(change, time_ms))),
+        );
         records.extend(run.effects.messages.iter().map(|(to, payload)| {
-            let record = Record { key: Bytes::new(), value: Some(payload.clone()), time_ms };
+            let record = Record {
+                key: Bytes::new(),
+                value: Some(payload.clone()),
+                time_ms,
+            };
             (Partition::messages(*to), record)
         }));
         records.push((own, changelog::commit_record(commit.clone(), time_ms)));
@@ -239,15 +261,24 @@ impl Group {
             commit,
             effects: run.effects,
             replies: run.replies,
-            changes: if keep_changes { sealed.changes } else { Vec::new() },
+            changes: if keep_changes {
+                sealed.changes
+            } else {
+                Vec::new()
+            },
         });
         Ok(Transaction { records })
     }
 
     /// The oldest commit under way is durable, with its commit record at `position`.
     pub fn committed(&mut self, position: Position) -> Result<Released, StoreError> {
-        let Some(batch) = self.in_flight.pop_front() else { return Ok(Released::default()) };
-        self.store.commit(Applied { position, commit: batch.commit });
+        let Some(batch) = self.in_flight.pop_front() else {
+            return Ok(Released::default());
+        };
+        self.store.commit(Applied {
+            position,
+            commit: batch.commit,
+        });
         if self.id == GroupId::METADATA {
             self.global.publish(&batch.changes, position);
         }
@@ -257,7 +288,8 @@ impl Group {
                 Some(head) => {
                     self.cursors.insert(queue.clone(), head.sequence);
                     self.backlogged.insert(queue.clone());
-                    self.waiting.set_backlog(self.id, queue, Some(head.queued_ms));
+                    self.waiting
+                        .set_backlog(self.id, queue, Some(head.queued_ms));
                 }
                 None => {
                     self.cursors.insert(queue.clone(), floor);
@@ -266,7 +298,10 @@ impl Group {
                 }
             }
         }
-        Ok(Released { replies: batch.replies, deliveries: batch.effects.deliveries })
+        Ok(Released {
+            replies: batch.replies,
+            deliveries: batch.effects.deliveries,
+        })
     }
 
     /// A commit did not happen, or may not have: forgets all batches under way and all inputs taken in. Returns the
@@ -280,7 +315,11 @@ impl Group {
                 self.waiting.put_back(waiter);
             }
         }
-        unanswered.extend(self.inbox_commands.drain(..).filter_map(|(_, record)| Some(Command::from_record(&record)?.request_id)));
+        unanswered.extend(
+            self.inbox_commands
+                .drain(..)
+                .filter_map(|(_, record)| Some(Command::from_record(&record)?.request_id)),
+        );
         self.inbox_messages.clear();
         for waiter in self.inbox_claims.drain(..) {
             self.waiting.put_back(waiter);
@@ -314,9 +353,13 @@ impl Group {
             self.state.messages = position.to_u64();
             run.clock_ms = run.clock_ms.max(record.time_ms);
             executed += 1;
-            let Some(payload) = record.value else { continue };
+            let Some(payload) = record.value else {
+                continue;
+            };
             let app = Arc::clone(&self.app);
-            if let Err(rejection) = self.execute(run, RequestId(0), |context| app.message(context, &payload)) {
+            if let Err(rejection) =
+                self.execute(run, RequestId(0), |context| app.message(context, &payload))
+            {
                 tracing::error!(group = %self.id, %position, %rejection, "a message from another group was refused");
             }
         }
@@ -335,25 +378,34 @@ impl Group {
             };
             executed += 1;
             let app = Arc::clone(&self.app);
-            let answer = self.execute(run, command.request_id, |context| app.command(context, &command.payload));
+            let answer = self.execute(run, command.request_id, |context| {
+                app.command(context, &command.payload)
+            });
             run.replies.push((command.request_id, answer));
         }
         run.record_inputs(executed, Event::Commands(executed));
     }
 
     fn next_input(&mut self, run: &mut Run, messages: bool) -> Option<(Position, Record)> {
-        if run.inputs >= self.limits.batch_inputs || self.store.active_bytes() >= self.limits.batch_bytes {
+        if run.inputs >= self.limits.batch_inputs
+            || self.store.active_bytes() >= self.limits.batch_bytes
+        {
             return None;
         }
-        let input =
-            if messages { self.inbox_messages.pop_front() } else { self.inbox_commands.pop_front() }?;
+        let input = if messages {
+            self.inbox_messages.pop_front()
+        } else {
+            self.inbox_commands.pop_front()
+        }?;
         run.inputs += 1;
         Some(input)
     }
 
     fn run_claims(&mut self, run: &mut Run, now_ms: i64) -> Result<(), StoreError> {
         for _ in 0..self.limits.batch_claims {
-            let Some(waiter) = self.inbox_claims.pop_front() else { break };
+            let Some(waiter) = self.inbox_claims.pop_front() else {
+                break;
+            };
             if waiter.consumer.is_open() {
                 run.clock_ms = run.clock_ms.max(now_ms);
                 self.claim(run, waiter)?;
@@ -372,12 +424,21 @@ impl Group {
                 break;
             };
             run.inputs += 1;
-            let claimed = Claimed { queue: waiter.queue.clone(), consumer: waiter.identity.clone() };
-            run.effects.recorded.push(Recorded { event: Some(Event::Claim(claimed)) });
+            let claimed = Claimed {
+                queue: waiter.queue.clone(),
+                consumer: waiter.identity.clone(),
+            };
+            run.effects.recorded.push(Recorded {
+                event: Some(Event::Claim(claimed)),
+            });
             self.store.delete(index::Family::Queue, entry.key())?;
-            run.effects.queues.insert(entry.queue.clone(), entry.sequence + 1);
+            run.effects
+                .queues
+                .insert(entry.queue.clone(), entry.sequence + 1);
             let app = Arc::clone(&self.app);
-            match self.execute(run, RequestId(0), |context| app.claim(context, &entry, &waiter)) {
+            match self.execute(run, RequestId(0), |context| {
+                app.claim(context, &entry, &waiter)
+            }) {
                 Ok(Some(payload)) => {
                     run.effects.deliveries.push((waiter, payload));
                     return Ok(());
@@ -402,8 +463,13 @@ impl Group {
         if !due.is_empty() {
             run.clock_ms = run.clock_ms.max(now_ms);
             run.inputs += due.len();
-            let tick = Tick { now_ms, limit: limit as u32 };
-            run.effects.recorded.push(Recorded { event: Some(Event::Tick(tick)) });
+            let tick = Tick {
+                now_ms,
+                limit: limit as u32,
+            };
+            run.effects.recorded.push(Recorded {
+                event: Some(Event::Tick(tick)),
+            });
         }
         // Those left over keep the floor down; what a firing timer sets for the past fires in the next batch.
         self.state.timer_floor_ms = match due.last() {
@@ -411,9 +477,12 @@ impl Group {
             _ => now_ms,
         };
         for timer in &due {
-            self.store.delete(index::Family::Queue, timer::key(timer.due_ms, &timer.owner))?;
+            self.store
+                .delete(index::Family::Queue, timer::key(timer.due_ms, &timer.owner))?;
             let app = Arc::clone(&self.app);
-            if let Err(rejection) = self.execute(run, RequestId(0), |context| app.timer(context, timer)) {
+            if let Err(rejection) =
+                self.execute(run, RequestId(0), |context| app.timer(context, timer))
+            {
                 tracing::error!(group = %self.id, due_ms = timer.due_ms, %rejection, "a timer was refused");
             }
         }
@@ -432,8 +501,13 @@ impl Group {
         // The metadata group reads its own state.
         if self.id != GroupId::METADATA && view.version() != self.seen_version {
             self.seen_version = view.version();
-            let seen = GlobalSeen { input: run.inputs as u32, version: view.version().to_u64() };
-            run.effects.recorded.push(Recorded { event: Some(Event::Global(seen)) });
+            let seen = GlobalSeen {
+                input: run.inputs as u32,
+                version: view.version().to_u64(),
+            };
+            run.effects.recorded.push(Recorded {
+                event: Some(Event::Global(seen)),
+            });
         }
         let size_before = self.store.active_bytes();
         let mut context = Context {
@@ -452,10 +526,14 @@ impl Group {
         let mark = context.mark();
         let mut result = body(&mut context);
         // One input may not outgrow what one transaction can hold.
-        if result.is_ok() && context.store.active_bytes().saturating_sub(size_before) > MAX_INPUT_BYTES {
+        if result.is_ok()
+            && context.store.active_bytes().saturating_sub(size_before) > MAX_INPUT_BYTES
+        {
             result = Err(Rejection::new(
                 RejectionCode::ResourceExhausted,
-                format!("Record too large: the request changes more than {MAX_INPUT_BYTES} bytes at once"),
+                format!(
+                    "Record too large: the request changes more than {MAX_INPUT_BYTES} bytes at once"
+                ),
             ));
         }
         if result.is_err() {

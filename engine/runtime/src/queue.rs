@@ -43,7 +43,10 @@ impl Entry {
         let table = reader.u8().map_err(|_| bad())?;
         let queue = reader.bytes().map_err(|_| bad())?;
         let sequence = reader.u64().map_err(|_| bad())?;
-        let time: [u8; 8] = value.get(..8).and_then(|raw| raw.try_into().ok()).ok_or_else(bad)?;
+        let time: [u8; 8] = value
+            .get(..8)
+            .and_then(|raw| raw.try_into().ok())
+            .ok_or_else(bad)?;
         if table != TABLE {
             return Err(bad());
         }
@@ -57,7 +60,11 @@ impl Entry {
 }
 
 fn key(queue: &[u8], sequence: u64) -> Bytes {
-    KeyWriter::new().u8(TABLE).bytes(queue).u64(sequence).finish()
+    KeyWriter::new()
+        .u8(TABLE)
+        .bytes(queue)
+        .u64(sequence)
+        .finish()
 }
 
 fn range(queue: &[u8]) -> KeyRange {
@@ -69,7 +76,10 @@ fn range(queue: &[u8]) -> KeyRange {
 
 /// The oldest entry of `queue` whose sequence is at least `from`.
 pub(crate) fn first(store: &Store, queue: &[u8], from: u64) -> Result<Option<Entry>, StoreError> {
-    let range = KeyRange { start: Bound::Included(key(queue, from)), end: range(queue).end };
+    let range = KeyRange {
+        start: Bound::Included(key(queue, from)),
+        end: range(queue).end,
+    };
     match store.scan(Family::Queue, &range, 1, false)?.pop() {
         Some((key, value)) => Ok(Some(Entry::parse(&key, &value)?)),
         None => Ok(None),
@@ -82,8 +92,18 @@ pub(crate) fn heads(store: &Store) -> Result<Vec<Entry>, StoreError> {
     let mut start = Bound::Included(Bytes::from_static(&[TABLE]));
     let mut heads = Vec::new();
     loop {
-        let page = store.scan(Family::Queue, &KeyRange { start, end: end.clone() }, 1, false)?;
-        let Some((key_bytes, value)) = page.into_iter().next() else { return Ok(heads) };
+        let page = store.scan(
+            Family::Queue,
+            &KeyRange {
+                start,
+                end: end.clone(),
+            },
+            1,
+            false,
+        )?;
+        let Some((key_bytes, value)) = page.into_iter().next() else {
+            return Ok(heads);
+        };
         let entry = Entry::parse(&key_bytes, &value)?;
         start = Bound::Excluded(key(&entry.queue, u64::MAX));
         heads.push(entry);
@@ -92,5 +112,7 @@ pub(crate) fn heads(store: &Store) -> Result<Vec<Entry>, StoreError> {
 
 /// How many entries wait in `queue`, counted up to `limit`, as of the committed state.
 pub fn backlog(reader: &ReadHandle, queue: &[u8], limit: usize) -> Result<usize, StoreError> {
-    Ok(reader.scan(Family::Queue, &range(queue), limit, false)?.len())
+    Ok(reader
+        .scan(Family::Queue, &range(queue), limit, false)?
+        .len())
 }

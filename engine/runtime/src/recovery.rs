@@ -32,7 +32,9 @@ pub(crate) fn take_over(
     for _ in 0..BARRIER_TRIES {
         let mut writer = log.open_writer(&writer_id)?;
         let (sender, receiver) = mpsc::channel();
-        let barrier = Transaction { records: vec![(Partition::changelog(id), changelog::barrier_record())] };
+        let barrier = Transaction {
+            records: vec![(Partition::changelog(id), changelog::barrier_record())],
+        };
         writer.commit(
             barrier,
             Box::new(move |outcome| {
@@ -51,12 +53,21 @@ pub(crate) fn take_over(
             }
         }
     }
-    Err(EngineError::Start(format!("group {id}: no barrier could be committed in {BARRIER_TRIES} tries")))
+    Err(EngineError::Start(format!(
+        "group {id}: no barrier could be committed in {BARRIER_TRIES} tries"
+    )))
 }
 
 /// Applies whole batches of the changelog from the store's applied position up to `until`.
-fn replay(log: &dyn Log, id: GroupId, store: &mut Store, until: Position) -> Result<Replayed, EngineError> {
-    let after = store.applied().map_or(Position::START, |applied| applied.position);
+fn replay(
+    log: &dyn Log,
+    id: GroupId,
+    store: &mut Store,
+    until: Position,
+) -> Result<Replayed, EngineError> {
+    let after = store
+        .applied()
+        .map_or(Position::START, |applied| applied.position);
     let mut reader = log.open_reader(Partition::changelog(id), after)?;
     let mut replayed = Replayed::default();
     let mut batch = Vec::new();

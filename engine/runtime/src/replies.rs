@@ -36,7 +36,9 @@ impl From<AppendError> for SubmitError {
         match error {
             AppendError::Full => SubmitError::Overloaded,
             AppendError::TooLarge { size, limit } => SubmitError::TooLarge { size, limit },
-            AppendError::Unavailable(why) | AppendError::Unknown(why) => SubmitError::Unavailable(why),
+            AppendError::Unavailable(why) | AppendError::Unknown(why) => {
+                SubmitError::Unavailable(why)
+            }
         }
     }
 }
@@ -53,7 +55,10 @@ pub struct Replies {
 impl Replies {
     /// At most `limit` commands wait at once.
     pub fn new(limit: usize) -> Replies {
-        Replies { waiting: Mutex::new(BTreeMap::new()), limit }
+        Replies {
+            waiting: Mutex::new(BTreeMap::new()),
+            limit,
+        }
     }
 
     /// Begins to wait for `id`, before the command is appended.

@@ -42,24 +42,40 @@ fn parse(key: &Bytes, payload: Bytes) -> Result<Timer, StoreError> {
         .get(1..HEADER)
         .and_then(|raw| raw.try_into().ok())
         .ok_or_else(|| StoreError::Corrupt(format!("timer key of {} bytes", key.len())))?;
-    Ok(Timer { due_ms: (u64::from_be_bytes(due) ^ (1 << 63)) as i64, owner: key.slice(HEADER..), payload })
+    Ok(Timer {
+        due_ms: (u64::from_be_bytes(due) ^ (1 << 63)) as i64,
+        owner: key.slice(HEADER..),
+        payload,
+    })
 }
 
 /// Timers due at or before `until_ms`, oldest first, at most `limit`. Nothing is due before `floor_ms`.
-pub(crate) fn due(store: &Store, floor_ms: i64, until_ms: i64, limit: usize) -> Result<Vec<Timer>, StoreError> {
+pub(crate) fn due(
+    store: &Store,
+    floor_ms: i64,
+    until_ms: i64,
+    limit: usize,
+) -> Result<Vec<Timer>, StoreError> {
     let end = match until_ms.checked_add(1) {
         Some(after) => Bound::Excluded(key(after, &[])),
         None => Bound::Excluded(Bytes::from_static(&[TABLE + 1])),
     };
-    let range = KeyRange { start: Bound::Included(key(floor_ms, &[])), end };
+    let range = KeyRange {
+        start: Bound::Included(key(floor_ms, &[])),
+        end,
+    };
     let rows = store.scan(Family::Queue, &range, limit, false)?;
-    rows.into_iter().map(|(key, payload)| parse(&key, payload)).collect()
+    rows.into_iter()
+        .map(|(key, payload)| parse(&key, payload))
+        .collect()
 }
 
 /// The due time of the next timer at or after `floor_ms`.
 pub(crate) fn next_due(store: &Store, floor_ms: i64) -> Result<Option<i64>, StoreError> {
-    let range =
-        KeyRange { start: Bound::Included(key(floor_ms, &[])), end: Bound::Excluded(Bytes::from_static(&[TABLE + 1])) };
+    let range = KeyRange {
+        start: Bound::Included(key(floor_ms, &[])),
+        end: Bound::Excluded(Bytes::from_static(&[TABLE + 1])),
+    };
     match store.scan(Family::Queue, &range, 1, false)?.pop() {
         Some((key, payload)) => Ok(Some(parse(&key, payload)?.due_ms)),
         None => Ok(None),
@@ -72,10 +88,19 @@ mod tests {
 
     #[test]
     fn keys_order_by_due_time_then_owner() {
-        let mut keys =
-            [key(5, b"b"), key(-1, b"z"), key(5, b"a"), key(i64::MAX, b""), key(0, b""), key(i64::MIN, b"q")];
+        let mut keys = [
+            key(5, b"b"),
+            key(-1, b"z"),
+            key(5, b"a"),
+            key(i64::MAX, b""),
+            key(0, b""),
+            key(i64::MIN, b"q"),
+        ];
         keys.sort();
-        let dues: Vec<_> = keys.iter().map(|key| parse(key, Bytes::new()).expect("own key").due_ms).collect();
+        let dues: Vec<_> = keys
+            .iter()
+            .map(|key| parse(key, Bytes::new()).expect("own key").due_ms)
+            .collect();
         assert_eq!(dues, [i64::MIN, -1, 0, 5, 5, i64::MAX]);
     }
 }

@@ -37,7 +37,10 @@ pub struct Waiter {
 
 impl std::fmt::Debug for Waiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waiter").field("queue", &self.queue).field("ticket", &self.ticket).finish_non_exhaustive()
+        f.debug_struct("Waiter")
+            .field("queue", &self.queue)
+            .field("ticket", &self.ticket)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,7 +149,11 @@ impl Waiting {
 
     /// How many consumers wait at `queue`.
     pub fn count(&self, queue: &Bytes) -> usize {
-        self.state.lock().queues.get(queue).map_or(0, |at| at.waiters.len())
+        self.state
+            .lock()
+            .queues
+            .get(queue)
+            .map_or(0, |at| at.waiters.len())
     }
 }
 
@@ -154,7 +161,11 @@ impl State {
     /// Sends the waiter to the group whose entry is oldest, or lets it stand.
     fn place(&mut self, waiter: Waiter) -> Option<(NudgeFn, Nudge)> {
         let at = self.queues.entry(waiter.queue.clone()).or_default();
-        let oldest = at.backlog.iter().min_by_key(|(group, since)| (**since, **group)).map(|(group, _)| *group);
+        let oldest = at
+            .backlog
+            .iter()
+            .min_by_key(|(group, since)| (**since, **group))
+            .map(|(group, _)| *group);
         if let Some(group) = oldest
             && let Some(nudge) = self.groups.get(&group)
         {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use index::{Applied, Base, BaseScan, Family, KeyRange, Layer, StoreError};
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, FlushOptions, IteratorMode,
-    LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    FlushOptions, IteratorMode, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 use wal::Position;
 
@@ -29,7 +29,10 @@ pub struct Shared {
 impl Shared {
     /// `cache_bytes` bounds the block cache of all groups together, `write_buffer_bytes` one family's memtable.
     pub fn new(cache_bytes: usize, write_buffer_bytes: usize) -> Shared {
-        Shared { cache: Cache::new_lru_cache(cache_bytes), write_buffer_bytes }
+        Shared {
+            cache: Cache::new_lru_cache(cache_bytes),
+            write_buffer_bytes,
+        }
     }
 
     fn options(&self) -> Options {
@@ -83,14 +86,18 @@ impl RocksBase {
     pub fn open(path: &Path, shared: &Shared) -> Result<Arc<RocksBase>, StoreError> {
         let options = shared.options();
         // Families that are opened without descriptors get default options.
-        let families = Family::ALL.map(|family| ColumnFamilyDescriptor::new(family_name(family), options.clone()));
+        let families = Family::ALL
+            .map(|family| ColumnFamilyDescriptor::new(family_name(family), options.clone()));
         let db = DB::open_cf_descriptors(&options, path, families).map_err(|error| {
             StoreError::Base(format!(
                 "{}: {error} (if the directory is damaged: restore a backup, or remove it if the log still begins at its start)",
                 path.display()
             ))
         })?;
-        Ok(Arc::new(RocksBase { db, path: path.to_owned() }))
+        Ok(Arc::new(RocksBase {
+            db,
+            path: path.to_owned(),
+        }))
     }
 
     fn error(&self, error: impl std::fmt::Display) -> StoreError {
@@ -98,19 +105,26 @@ impl RocksBase {
     }
 
     fn family(&self, family: Family) -> Result<&ColumnFamily, StoreError> {
-        self.db.cf_handle(family_name(family)).ok_or_else(|| self.error(format!("no family {family:?}")))
+        self.db
+            .cf_handle(family_name(family))
+            .ok_or_else(|| self.error(format!("no family {family:?}")))
     }
 
     fn read_applied(&self, tier: ReadTier) -> Result<Option<Applied>, StoreError> {
         let mut options = ReadOptions::default();
         options.set_read_tier(tier);
         let state = self.family(Family::State)?;
-        let raw = self.db.get_cf_opt(state, APPLIED, &options).map_err(|error| self.error(error))?;
+        let raw = self
+            .db
+            .get_cf_opt(state, APPLIED, &options)
+            .map_err(|error| self.error(error))?;
         let Some(raw) = raw else { return Ok(None) };
         let position: [u8; 8] = raw
             .get(..8)
             .and_then(|raw| raw.try_into().ok())
-            .ok_or_else(|| StoreError::Corrupt(format!("{}: applied position", self.path.display())))?;
+            .ok_or_else(|| {
+                StoreError::Corrupt(format!("{}: applied position", self.path.display()))
+            })?;
         Ok(Some(Applied {
             position: Position::from_u64(u64::from_be_bytes(position)),
             commit: Bytes::copy_from_slice(&raw[8..]),
@@ -120,11 +134,19 @@ impl RocksBase {
 
 impl Base for RocksBase {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let value = self.db.get_cf(self.family(family)?, key).map_err(|error| self.error(error))?;
+        let value = self
+            .db
+            .get_cf(self.family(family)?, key)
+            .map_err(|error| self.error(error))?;
         Ok(value.map(Bytes::from))
     }
 
-    fn scan(&self, family: Family, range: &KeyRange, reverse: bool) -> Result<BaseScan<'_>, StoreError> {
+    fn scan(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        reverse: bool,
+    ) -> Result<BaseScan<'_>, StoreError> {
         let mut options = ReadOptions::default();
         options.set_total_order_seek(true);
         // Bounds let the iterator skip what lies beyond, tombstones above all. A bound is inclusive below, exclusive above.
@@ -138,7 +160,11 @@ impl Base for RocksBase {
             Bound::Included(key) => options.set_iterate_upper_bound(after(key)),
             Bound::Unbounded => {}
         }
-        let mode = if reverse { IteratorMode::End } else { IteratorMode::Start };
+        let mode = if reverse {
+            IteratorMode::End
+        } else {
+            IteratorMode::Start
+        };
         let rows = self.db.iterator_cf_opt(self.family(family)?, options, mode);
         let hidden = family == Family::State;
         Ok(Box::new(rows.filter_map(move |row| match row {
@@ -165,7 +191,9 @@ impl Base for RocksBase {
         batch.put_cf(self.family(Family::State)?, APPLIED, &position);
         let mut options = WriteOptions::default();
         options.disable_wal(true);
-        self.db.write_opt(batch, &options).map_err(|error| self.error(error))
+        self.db
+            .write_opt(batch, &options)
+            .map_err(|error| self.error(error))
     }
 
     fn applied(&self) -> Result<Option<Applied>, StoreError> {
@@ -174,7 +202,9 @@ impl Base for RocksBase {
 
     fn durable(&self) -> Result<Option<Position>, StoreError> {
         // With the WAL off, this tier skips what is only in the memtable.
-        Ok(self.read_applied(ReadTier::Persisted)?.map(|applied| applied.position))
+        Ok(self
+            .read_applied(ReadTier::Persisted)?
+            .map(|applied| applied.position))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -182,7 +212,9 @@ impl Base for RocksBase {
         options.set_wait(true);
         let families = Family::ALL.map(|family| self.family(family));
         let [state, index, queue] = families;
-        self.db.flush_cfs_opt(&[state?, index?, queue?], &options).map_err(|error| self.error(error))
+        self.db
+            .flush_cfs_opt(&[state?, index?, queue?], &options)
+            .map_err(|error| self.error(error))
     }
 }
 
@@ -203,7 +235,10 @@ mod tests {
     }
 
     fn applied(position: u64) -> Applied {
-        Applied { position: Position::from_u64(position), commit: Bytes::from(format!("commit {position}")) }
+        Applied {
+            position: Position::from_u64(position),
+            commit: Bytes::from(format!("commit {position}")),
+        }
     }
 
     fn row(family: Family, key: &str, value: Option<&str>) -> Layer {
@@ -223,11 +258,13 @@ mod tests {
     fn what_is_not_flushed_is_not_durable_and_families_stay_together() {
         let dir = tempfile::tempdir().unwrap();
         let base = open(dir.path());
-        base.write(&row(Family::State, "a", Some("1")), &applied(10)).unwrap();
+        base.write(&row(Family::State, "a", Some("1")), &applied(10))
+            .unwrap();
         assert_eq!(base.durable().unwrap(), None);
         base.flush().unwrap();
         assert_eq!(base.durable().unwrap(), Some(Position::from_u64(10)));
-        base.write(&row(Family::Queue, "q", Some("2")), &applied(20)).unwrap();
+        base.write(&row(Family::Queue, "q", Some("2")), &applied(20))
+            .unwrap();
         assert_eq!(base.applied().unwrap(), Some(applied(20)));
         assert_eq!(base.durable().unwrap(), Some(Position::from_u64(10)));
         // A crash now, as a copy of the files shows it.
@@ -238,7 +275,10 @@ mod tests {
         }
         let crashed = open(copy.path());
         assert_eq!(crashed.applied().unwrap(), Some(applied(10)));
-        assert_eq!(crashed.get(Family::State, b"a").unwrap(), Some(Bytes::from_static(b"1")));
+        assert_eq!(
+            crashed.get(Family::State, b"a").unwrap(),
+            Some(Bytes::from_static(b"1"))
+        );
         assert_eq!(crashed.get(Family::Queue, b"q").unwrap(), None);
     }
 
@@ -246,7 +286,14 @@ mod tests {
     fn a_directory_that_is_no_database_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("CURRENT"), "nonsense\n").unwrap();
-        let Err(error) = RocksBase::open(dir.path(), &Shared::new(1 << 20, 1 << 20)) else { panic!("it was opened") };
-        assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+        let Err(error) = RocksBase::open(dir.path(), &Shared::new(1 << 20, 1 << 20)) else {
+            panic!("it was opened")
+        };
+        assert!(
+            error
+                .to_string()
+                .contains(&dir.path().display().to_string()),
+            "{error}"
+        );
     }
 }

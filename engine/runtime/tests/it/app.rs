@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use bytes::Bytes;
 use index::{Base, Family, MemoryBase, Schema};
 use ironhorse_runtime::{
-    Application, Clock, Consumer, Context, Engine, EngineOptions, Entry, GroupSetup, Rejection, RequestId, SubmitError,
-    Timer, Waiter,
+    Application, Clock, Consumer, Context, Engine, EngineOptions, Entry, GroupSetup, Rejection,
+    RequestId, SubmitError, Timer, Waiter,
 };
 use parking_lot::Mutex;
 use wal::memory::MemoryLog;
@@ -28,7 +28,11 @@ fn read(context: &Context<'_>, key: &str) -> i64 {
 
 fn add(context: &mut Context<'_>, key: &str, n: i64) -> Result<i64, Rejection> {
     let total = read(context, key) + n;
-    context.put(Family::State, Bytes::from(key.to_owned()), Bytes::copy_from_slice(&total.to_be_bytes()))?;
+    context.put(
+        Family::State,
+        Bytes::from(key.to_owned()),
+        Bytes::copy_from_slice(&total.to_be_bytes()),
+    )?;
     Ok(total)
 }
 
@@ -50,7 +54,10 @@ impl Application for Counters {
         let answer = match words[..] {
             ["add", key, n] => add(context, key, n.parse().unwrap())?.to_string(),
             ["send", group, key, n] => {
-                context.send(GroupId(group.parse().unwrap()), Bytes::from(format!("{key} {n}")));
+                context.send(
+                    GroupId(group.parse().unwrap()),
+                    Bytes::from(format!("{key} {n}")),
+                );
                 "sent".to_owned()
             }
             ["work", queue, what] => {
@@ -65,7 +72,9 @@ impl Application for Counters {
             }
             ["later", due, key] => {
                 let due = due.parse().unwrap();
-                context.set_timer(due, key.as_bytes(), Bytes::new())?.to_string()
+                context
+                    .set_timer(due, key.as_bytes(), Bytes::new())?
+                    .to_string()
             }
             ["cancel", due, key] => {
                 context.cancel_timer(due.parse().unwrap(), key.as_bytes())?;
@@ -92,14 +101,26 @@ impl Application for Counters {
 
     fn timer(&self, context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
         assert!(context.now_ms() >= timer.due_ms, "a timer fired early");
-        let mut fired = context.get(Family::State, b"fired")?.unwrap_or_default().to_vec();
+        let mut fired = context
+            .get(Family::State, b"fired")?
+            .unwrap_or_default()
+            .to_vec();
         fired.extend_from_slice(&timer.owner);
         fired.push(b' ');
-        context.put(Family::State, Bytes::from_static(b"fired"), Bytes::from(fired))?;
+        context.put(
+            Family::State,
+            Bytes::from_static(b"fired"),
+            Bytes::from(fired),
+        )?;
         Ok(())
     }
 
-    fn claim(&self, context: &mut Context<'_>, entry: &Entry, _: &Waiter) -> Result<Option<Bytes>, Rejection> {
+    fn claim(
+        &self,
+        context: &mut Context<'_>,
+        entry: &Entry,
+        _: &Waiter,
+    ) -> Result<Option<Bytes>, Rejection> {
         if entry.payload == VOID {
             return Ok(None);
         }
@@ -144,7 +165,9 @@ impl Consumer for Basket {
     }
 
     fn deliver(&self, payload: Bytes) {
-        self.got.lock().push(String::from_utf8(payload.to_vec()).unwrap());
+        self.got
+            .lock()
+            .push(String::from_utf8(payload.to_vec()).unwrap());
     }
 }
 
@@ -165,28 +188,49 @@ impl Disk {
             app: Arc::new(Counters),
             base: Arc::new(base.clone()) as Arc<dyn Base>,
         };
-        let groups = vec![setup(GroupId(0), &self.bases[0]), setup(GroupId(1), &self.bases[1])];
+        let groups = vec![
+            setup(GroupId(0), &self.bases[0]),
+            setup(GroupId(1), &self.bases[1]),
+        ];
         let log: Arc<dyn Log> = Arc::new(self.log.clone());
         let clock: Arc<dyn Clock> = self.clock.clone();
-        Engine::start(log, clock, setup(GroupId::METADATA, &self.bases[2]), groups, &EngineOptions::default()).unwrap()
+        Engine::start(
+            log,
+            clock,
+            setup(GroupId::METADATA, &self.bases[2]),
+            groups,
+            &EngineOptions::default(),
+        )
+        .unwrap()
     }
 }
 
 pub async fn submit(engine: &Engine, id: u128, command: &str) -> Result<String, SubmitError> {
-    let answer = engine.submit(GROUP, RequestId(id), Bytes::from(command.to_owned())).await?;
+    let answer = engine
+        .submit(GROUP, RequestId(id), Bytes::from(command.to_owned()))
+        .await?;
     Ok(String::from_utf8(answer.to_vec()).unwrap())
 }
 
 /// A counter, as readers see it.
 pub fn counter(engine: &Engine, key: &str) -> Option<i64> {
-    let raw = engine.reader(GROUP).unwrap().get(Family::State, key.as_bytes()).unwrap();
+    let raw = engine
+        .reader(GROUP)
+        .unwrap()
+        .get(Family::State, key.as_bytes())
+        .unwrap();
     raw.map(|raw| i64::from_be_bytes(raw[..].try_into().unwrap()))
 }
 
 pub fn wait(engine: &Engine, queue: &str, basket: &Arc<Basket>) -> u64 {
     let consumer: Arc<dyn Consumer> = basket.clone();
     let identity = Bytes::from_static(b"worker");
-    engine.waiting().wait(Waiter { queue: Bytes::from(queue.to_owned()), identity, consumer, ticket: 0 })
+    engine.waiting().wait(Waiter {
+        queue: Bytes::from(queue.to_owned()),
+        identity,
+        consumer,
+        ticket: 0,
+    })
 }
 
 /// Waits until something holds, or fails the test.

@@ -15,13 +15,26 @@ async fn nothing_is_seen_before_its_commit() {
     disk.log.hold_commits();
     let first = submit(&engine, 1, "add key-a 5");
     tokio::pin!(first);
-    assert!(tokio::time::timeout(Duration::from_millis(50), &mut first).await.is_err(), "answered before the commit");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), &mut first)
+            .await
+            .is_err(),
+        "answered before the commit"
+    );
     until("the commit is under way", || disk.log.held() == 1).await;
-    assert_eq!(counter(&engine, "key-a"), None, "a reader sees what is not committed");
+    assert_eq!(
+        counter(&engine, "key-a"),
+        None,
+        "a reader sees what is not committed"
+    );
     // The next batch runs on top of the one under way.
     let second = submit(&engine, 2, "add key-a 2");
     tokio::pin!(second);
-    assert!(tokio::time::timeout(Duration::from_millis(50), &mut second).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), &mut second)
+            .await
+            .is_err()
+    );
     assert!(disk.log.release(Ending::Committed));
     assert_eq!(first.await.unwrap(), "5");
     assert_eq!(counter(&engine, "key-a"), Some(5), "read your writes");
@@ -32,22 +45,41 @@ async fn nothing_is_seen_before_its_commit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_outcome_takes_effect_once_in_both_truths() {
-    for truth in [Ending::UnknownCommitted, Ending::UnknownAborted, Ending::Aborted] {
+    for truth in [
+        Ending::UnknownCommitted,
+        Ending::UnknownAborted,
+        Ending::Aborted,
+    ] {
         let disk = Disk::default();
         let engine = disk.start();
         disk.log.hold_commits();
         let answer = submit(&engine, 1, "add key-a 5");
         tokio::pin!(answer);
-        assert!(tokio::time::timeout(Duration::from_millis(20), &mut answer).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), &mut answer)
+                .await
+                .is_err()
+        );
         until("the commit is under way", || disk.log.held() == 1).await;
         disk.log.commit_at_once();
         assert!(disk.log.release(truth));
         let answer = answer.await;
-        assert!(matches!(answer, Err(SubmitError::Unavailable(_))), "{truth:?}: {answer:?}");
+        assert!(
+            matches!(answer, Err(SubmitError::Unavailable(_))),
+            "{truth:?}: {answer:?}"
+        );
         // Under the same id it meets its own effect, or has it now.
-        assert_eq!(submit(&engine, 1, "add key-a 5").await.unwrap(), "5", "{truth:?}");
+        assert_eq!(
+            submit(&engine, 1, "add key-a 5").await.unwrap(),
+            "5",
+            "{truth:?}"
+        );
         assert_eq!(counter(&engine, "key-a"), Some(5), "{truth:?}");
-        assert_eq!(submit(&engine, 2, "add key-a 1").await.unwrap(), "6", "{truth:?}: the group goes on");
+        assert_eq!(
+            submit(&engine, 2, "add key-a 1").await.unwrap(),
+            "6",
+            "{truth:?}: the group goes on"
+        );
     }
 }
 
@@ -58,12 +90,18 @@ async fn a_fenced_group_is_given_up() {
     disk.log.hold_commits();
     let answer = submit(&engine, 1, "add key-a 5");
     tokio::pin!(answer);
-    assert!(tokio::time::timeout(Duration::from_millis(20), &mut answer).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(20), &mut answer)
+            .await
+            .is_err()
+    );
     until("the commit is under way", || disk.log.held() == 1).await;
     assert!(disk.log.release(Ending::Fenced));
     assert!(matches!(answer.await, Err(SubmitError::Unavailable(_))));
     until("the group says that it failed", || {
-        engine.health().iter().any(|(id, health)| *id == GROUP && matches!(health, ironhorse_runtime::Health::Failed(_)))
+        engine.health().iter().any(|(id, health)| {
+            *id == GROUP && matches!(health, ironhorse_runtime::Health::Failed(_))
+        })
     })
     .await;
 }
@@ -74,7 +112,9 @@ async fn a_refused_command_leaves_no_trace() {
     let engine = disk.start();
     submit(&engine, 1, "add key-a 5").await.unwrap();
     match submit(&engine, 2, "fail key-a").await {
-        Err(SubmitError::Rejected(rejection)) => assert_eq!(rejection.code, RejectionCode::FailedPrecondition),
+        Err(SubmitError::Rejected(rejection)) => {
+            assert_eq!(rejection.code, RejectionCode::FailedPrecondition)
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(submit(&engine, 3, "add key-a 1").await.unwrap(), "6");
@@ -86,7 +126,9 @@ async fn state_survives_a_restart_that_loses_what_the_base_did_not_flush() {
     {
         let engine = disk.start();
         for n in 0..50 {
-            submit(&engine, n, &format!("add key-{} 1", n % 5)).await.unwrap();
+            submit(&engine, n, &format!("add key-{} 1", n % 5))
+                .await
+                .unwrap();
         }
         submit(&engine, 100, "send 1 key-remote 7").await.unwrap();
         // The process dies: nothing is written back in good order.
@@ -94,14 +136,19 @@ async fn state_survives_a_restart_that_loses_what_the_base_did_not_flush() {
     }
     let log = disk.log.clone();
     log.crash();
-    let fresh = Disk { log, clock: disk.clock.clone(), ..Disk::default() };
+    let fresh = Disk {
+        log,
+        clock: disk.clock.clone(),
+        ..Disk::default()
+    };
     let engine = fresh.start();
     for n in 0..5 {
         assert_eq!(counter(&engine, &format!("key-{n}")), Some(10));
     }
     let remote = engine.reader(wal::GroupId(1)).unwrap();
     until("the message is executed", || {
-        remote.get(index::Family::State, b"key-remote").unwrap() == Some(Bytes::copy_from_slice(&7_i64.to_be_bytes()))
+        remote.get(index::Family::State, b"key-remote").unwrap()
+            == Some(Bytes::copy_from_slice(&7_i64.to_be_bytes()))
     })
     .await;
 }

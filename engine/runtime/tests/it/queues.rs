@@ -15,14 +15,22 @@ async fn entries_come_in_order_whether_the_consumer_or_the_work_is_first() {
     let basket = Arc::new(Basket::default());
     wait(&engine, "q", &basket);
     submit(&engine, 1, "work q first").await.unwrap();
-    until("the waiting consumer has it", || basket.got.lock().len() == 1).await;
+    until("the waiting consumer has it", || {
+        basket.got.lock().len() == 1
+    })
+    .await;
     for (n, what) in ["second", VOID, "third", "fourth"].into_iter().enumerate() {
-        submit(&engine, 10 + n as u128, &format!("work q {what}")).await.unwrap();
+        submit(&engine, 10 + n as u128, &format!("work q {what}"))
+            .await
+            .unwrap();
     }
     for _ in 0..3 {
         let before = basket.got.lock().len();
         wait(&engine, "q", &basket);
-        until("the next one comes", || basket.got.lock().len() == before + 1).await;
+        until("the next one comes", || {
+            basket.got.lock().len() == before + 1
+        })
+        .await;
     }
     assert_eq!(*basket.got.lock(), ["first", "second", "third", "fourth"]);
     // Nothing is left, so a consumer waits.

@@ -38,12 +38,21 @@ struct Owner {
 fn take_over(log: &MemoryLog, base: &MemoryBase) -> Owner {
     // A new owner decides its own commits: nothing is held back from it while it takes over.
     log.commit_at_once();
-    let mut store =
-        Store::open(Arc::new(base.clone()), Counters.schema(), Options { write_back_bytes: 200, ..Options::default() }).unwrap();
+    let mut store = Store::open(
+        Arc::new(base.clone()),
+        Counters.schema(),
+        Options {
+            write_back_bytes: 200,
+            ..Options::default()
+        },
+    )
+    .unwrap();
     let mut writer = log.open_writer(&WriterId("group".to_owned())).unwrap();
     let term = Arc::new(Mutex::new(Position::START));
     let told = Arc::clone(&term);
-    let barrier = Transaction { records: vec![(Partition::changelog(ID), changelog::barrier_record())] };
+    let barrier = Transaction {
+        records: vec![(Partition::changelog(ID), changelog::barrier_record())],
+    };
     writer
         .commit(
             barrier,
@@ -54,14 +63,21 @@ fn take_over(log: &MemoryLog, base: &MemoryBase) -> Owner {
         )
         .unwrap();
     let term = *term.lock();
-    let after = store.applied().map_or(Position::START, |applied| applied.position);
+    let after = store
+        .applied()
+        .map_or(Position::START, |applied| applied.position);
     let mut reader = log.open_reader(Partition::changelog(ID), after).unwrap();
     let mut batch = Vec::new();
     for (position, record) in reader.poll(usize::MAX, usize::MAX).unwrap() {
         match changelog::decode(&record).unwrap() {
             changelog::Entry::Change(change) => batch.push(change),
             changelog::Entry::Commit(commit) => {
-                store.apply(std::mem::take(&mut batch), index::Applied { position, commit }).unwrap();
+                store
+                    .apply(
+                        std::mem::take(&mut batch),
+                        index::Applied { position, commit },
+                    )
+                    .unwrap();
             }
             changelog::Entry::Barrier => assert!(position <= term),
         }
@@ -72,7 +88,10 @@ fn take_over(log: &MemoryLog, base: &MemoryBase) -> Owner {
         store,
         Arc::new(Waiting::new()),
         Arc::new(GlobalStore::new()),
-        Limits { batch_inputs: 3, ..Limits::default() },
+        Limits {
+            batch_inputs: 3,
+            ..Limits::default()
+        },
         term,
     )
     .unwrap();
@@ -99,15 +118,23 @@ fn run(seed: u64) -> BTreeMap<String, i64> {
         match chance.below(10) {
             0..=2 => {
                 submitted += 1;
-                let (key, n) = (format!("key-{}", chance.below(4)), chance.below(9) as i64 + 1);
-                let text = if chance.below(3) == 0 { format!("send 0 {key} {n}") } else { format!("add {key} {n}") };
+                let (key, n) = (
+                    format!("key-{}", chance.below(4)),
+                    chance.below(9) as i64 + 1,
+                );
+                let text = if chance.below(3) == 0 {
+                    format!("send 0 {key} {n}")
+                } else {
+                    format!("add {key} {n}")
+                };
                 *expected.entry(key).or_default() += n;
                 let command = Command {
                     request_id: RequestId(u128::from(submitted)),
                     seen_version: Position::START,
                     payload: Bytes::from(text),
                 };
-                log.append(Partition::commands(ID), command.into_record(step)).unwrap();
+                log.append(Partition::commands(ID), command.into_record(step))
+                    .unwrap();
             }
             3..=5 => {
                 if owner.group.in_flight() < owner.writer.max_in_flight() {
@@ -119,7 +146,13 @@ fn run(seed: u64) -> BTreeMap<String, i64> {
                     owner.group.push(batch);
                     if let Some(transaction) = owner.group.step(step).unwrap() {
                         let outcomes = Arc::clone(&owner.outcomes);
-                        owner.writer.commit(transaction, Box::new(move |outcome| outcomes.lock().push(outcome))).unwrap();
+                        owner
+                            .writer
+                            .commit(
+                                transaction,
+                                Box::new(move |outcome| outcomes.lock().push(outcome)),
+                            )
+                            .unwrap();
                     }
                 }
             }
@@ -170,7 +203,13 @@ fn run(seed: u64) -> BTreeMap<String, i64> {
         owner.group.push(batch);
         if let Some(transaction) = owner.group.step(step).unwrap() {
             let outcomes = Arc::clone(&owner.outcomes);
-            owner.writer.commit(transaction, Box::new(move |outcome| outcomes.lock().push(outcome))).unwrap();
+            owner
+                .writer
+                .commit(
+                    transaction,
+                    Box::new(move |outcome| outcomes.lock().push(outcome)),
+                )
+                .unwrap();
         }
         for outcome in std::mem::take(&mut *owner.outcomes.lock()) {
             match outcome {
@@ -181,20 +220,34 @@ fn run(seed: u64) -> BTreeMap<String, i64> {
     }
     let reader = owner.group.reader();
     let mut found = BTreeMap::new();
-    for (key, value) in reader.scan(Family::State, &KeyRange::prefix(b"key-"), usize::MAX, false).unwrap() {
+    for (key, value) in reader
+        .scan(Family::State, &KeyRange::prefix(b"key-"), usize::MAX, false)
+        .unwrap()
+    {
         let key = String::from_utf8(key.to_vec()).unwrap();
         let value = i64::from_be_bytes(value[..].try_into().unwrap());
         found.insert(key, value);
     }
-    assert_eq!(found, expected, "seed {seed}: each command takes effect exactly once");
-    let entries = reader.scan(Family::Index, &KeyRange::prefix(b""), usize::MAX, false).unwrap();
+    assert_eq!(
+        found, expected,
+        "seed {seed}: each command takes effect exactly once"
+    );
+    let entries = reader
+        .scan(Family::Index, &KeyRange::prefix(b""), usize::MAX, false)
+        .unwrap();
     let derived: Vec<Bytes> = {
-        let mut derived: Vec<Bytes> =
-            found.iter().map(|(key, value)| Bytes::from([&value.to_be_bytes()[..], key.as_bytes()].concat())).collect();
+        let mut derived: Vec<Bytes> = found
+            .iter()
+            .map(|(key, value)| Bytes::from([&value.to_be_bytes()[..], key.as_bytes()].concat()))
+            .collect();
         derived.sort();
         derived
     };
-    assert_eq!(entries.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), derived, "seed {seed}: index = derive(primary)");
+    assert_eq!(
+        entries.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
+        derived,
+        "seed {seed}: index = derive(primary)"
+    );
     found
 }
 

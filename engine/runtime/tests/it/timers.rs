@@ -8,7 +8,12 @@ use ironhorse_runtime::Engine;
 use super::app::{Disk, GROUP, submit, until};
 
 fn fired(engine: &Engine) -> String {
-    let raw = engine.reader(GROUP).unwrap().get(Family::State, b"fired").unwrap().unwrap_or_default();
+    let raw = engine
+        .reader(GROUP)
+        .unwrap()
+        .get(Family::State, b"fired")
+        .unwrap()
+        .unwrap_or_default();
     String::from_utf8(raw.to_vec()).unwrap()
 }
 
@@ -17,8 +22,13 @@ async fn timers_fire_in_order_and_never_early() {
     let disk = Disk::default();
     disk.clock.0.store(1_000, Ordering::SeqCst);
     let engine = disk.start();
-    for (n, (due, key)) in [(3_000, "c"), (1_500, "a"), (2_000, "b"), (2_500, "x")].into_iter().enumerate() {
-        submit(&engine, n as u128, &format!("later {due} {key}")).await.unwrap();
+    for (n, (due, key)) in [(3_000, "c"), (1_500, "a"), (2_000, "b"), (2_500, "x")]
+        .into_iter()
+        .enumerate()
+    {
+        submit(&engine, n as u128, &format!("later {due} {key}"))
+            .await
+            .unwrap();
     }
     submit(&engine, 50, "cancel 2500 x").await.unwrap();
     disk.clock.0.store(1_499, Ordering::SeqCst);
@@ -37,7 +47,9 @@ async fn late_timers_fire_after_downtime_in_order() {
     let engine = disk.start();
     let mut expected = String::new();
     for n in (0..600).rev() {
-        submit(&engine, n as u128, &format!("later {} t{n:03}", 2_000 + n)).await.unwrap();
+        submit(&engine, n as u128, &format!("later {} t{n:03}", 2_000 + n))
+            .await
+            .unwrap();
     }
     for n in 0..600 {
         expected.push_str(&format!("t{n:03} "));
