@@ -50,6 +50,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Hash maps would encode in random order, and processing must be deterministic.
         .btree_map(".")
         .bytes(".")
+        // What a server does not build answers UNIMPLEMENTED.
+        .generate_default_stubs(true)
         // Twice as large as any other node type.
         .boxed(".littlehorse.Node.node.user_task")
         .include_file("api.rs");

@@ -132,7 +132,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         app: Arc::new(Bank { route }),
         base: Arc::new(MemoryBase::new()),
     };
-    let mut bank = Engine::start(
+    let bank = Engine::start(
         Arc::new(MemoryLog::new()),
         Arc::new(SystemClock),
         setup(GroupId::METADATA),

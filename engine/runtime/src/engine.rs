@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use index::{Base, GlobalStore, Options, ReadHandle, StoreError};
+use parking_lot::Mutex;
 use wal::{GroupId, Log, Partition, WalError};
 
 use crate::driver::{Driver, Shared, WriteBackThread};
@@ -100,13 +101,13 @@ impl Default for EngineOptions {
 pub struct Engine {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
-    drivers: BTreeMap<GroupId, Driver>,
+    drivers: Mutex<BTreeMap<GroupId, Driver>>,
     readers: BTreeMap<GroupId, ReadHandle>,
     waiting: Arc<Waiting>,
     replies: Arc<Replies>,
     global: Arc<GlobalStore>,
     route: Route,
-    write_back: WriteBackThread,
+    write_back: Mutex<WriteBackThread>,
 }
 
 impl Engine {
@@ -123,13 +124,13 @@ impl Engine {
         let mut engine = Engine {
             log,
             clock,
-            drivers: BTreeMap::new(),
+            drivers: Mutex::new(BTreeMap::new()),
             readers: BTreeMap::new(),
             waiting: Arc::new(Waiting::new()),
             replies: Arc::new(Replies::new(options.waiting_commands)),
             global: Arc::new(GlobalStore::new()),
             route,
-            write_back: WriteBackThread::start()?,
+            write_back: Mutex::new(WriteBackThread::start()?),
         };
         for setup in std::iter::once(metadata).chain(groups) {
             engine.start_group(setup, options)?;
@@ -149,11 +150,11 @@ impl Engine {
             waiting: Arc::clone(&self.waiting),
             replies: Arc::clone(&self.replies),
             global: Arc::clone(&self.global),
-            write_back: self.write_back.sender(),
+            write_back: self.write_back.lock().sender(),
         };
         let driver = Driver::start(setup, shared, options)?;
         self.readers.insert(id, driver.reader());
-        self.drivers.insert(id, driver);
+        self.drivers.lock().insert(id, driver);
         Ok(())
     }
 
@@ -223,19 +224,19 @@ impl Engine {
 
     /// The state of each group.
     pub fn health(&self) -> Vec<(GroupId, Health)> {
-        self.drivers
+        self.drivers.lock()
             .iter()
             .map(|(id, driver)| (*id, driver.health()))
             .collect()
     }
 
     /// Finishes what was taken in, writes everything back, and ends the threads.
-    pub fn stop(&mut self) {
-        for driver in self.drivers.values_mut() {
+    pub fn stop(&self) {
+        for driver in self.drivers.lock().values_mut() {
             driver.stop();
         }
         self.replies.fail_all("the server is shutting down");
-        self.write_back.stop();
+        self.write_back.lock().stop();
     }
 }
 

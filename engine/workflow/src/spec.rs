@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use index::GlobalView;
 use prost::Message;
-use proto::littlehorse::{ExternalEventDef, Node, TaskDef, ThreadSpec, ThreadVarDef, WfSpec, WfSpecId};
+use proto::littlehorse::edge::EdgeCondition;
+use proto::littlehorse::node::Node as NodeKind;
+use proto::littlehorse::{
+    ExternalEventDef, Node, TaskDef, ThreadSpec, ThreadVarDef, VariableAssignment, WfSpec, WfSpecId, exit_node, sleep_node,
+    task_node,
+};
 use runtime::Rejection;
 
 use crate::key;
-use crate::value::used_names;
+use crate::value::Used;
 
 /// A WfSpec with what execution needs to know about it.
 #[derive(Debug)]
@@ -84,7 +89,7 @@ impl Thread {
         });
         Thread {
             entrypoint: entrypoint.unwrap_or_default(),
-            outputs_read: used_names::of_thread(thread).nodes,
+            outputs_read: used_by(thread).nodes,
         }
     }
 }
@@ -130,4 +135,49 @@ pub fn task_def(view: &GlobalView, tenant: &str, name: &str) -> Option<Arc<TaskD
 /// An ExternalEventDef.
 pub fn external_event_def(view: &GlobalView, tenant: &str, name: &str) -> Option<Arc<ExternalEventDef>> {
     view.get_decoded(&key::named(key::EXTERNAL_EVENT_DEFS, tenant, name), decode)
+}
+
+/// The variables and node outputs that a thread refers to, anywhere (spec 01, section 10.2).
+pub fn used_by(thread: &ThreadSpec) -> Used {
+    let mut used = Used::default();
+    for node in thread.nodes.values() {
+        for edge in &node.outgoing_edges {
+            match &edge.edge_condition {
+                Some(EdgeCondition::Condition(condition)) => used.assignment(condition),
+                Some(EdgeCondition::LegacyCondition(condition)) => used.legacy_condition(condition),
+                None => {}
+            }
+            edge.variable_mutations.iter().for_each(|mutation| used.mutation(mutation));
+        }
+        assignments_of(node).into_iter().for_each(|assignment| used.assignment(assignment));
+    }
+    used
+}
+
+/// What a node evaluates, for the node types that this version runs.
+fn assignments_of(node: &Node) -> Vec<&VariableAssignment> {
+    match &node.node {
+        Some(NodeKind::Task(task)) => {
+            let name = match &task.task_to_execute {
+                Some(task_node::TaskToExecute::DynamicTask(name)) => Some(name),
+                _ => None,
+            };
+            name.into_iter().chain(&task.variables).collect()
+        }
+        Some(NodeKind::ExternalEvent(event)) => event.timeout_seconds.iter().chain(&event.correlation_key).collect(),
+        Some(NodeKind::Sleep(sleep)) => match &sleep.sleep_length {
+            Some(
+                sleep_node::SleepLength::RawSeconds(length)
+                | sleep_node::SleepLength::Timestamp(length)
+                | sleep_node::SleepLength::IsoDate(length),
+            ) => vec![length],
+            None => Vec::new(),
+        },
+        Some(NodeKind::Exit(exit)) => match &exit.result {
+            Some(exit_node::Result::ReturnContent(content)) => vec![content],
+            Some(exit_node::Result::FailureDef(failure)) => failure.content.iter().collect(),
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
 }

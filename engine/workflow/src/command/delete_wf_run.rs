@@ -5,6 +5,7 @@ use index::Family;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteRun, ExternalEventRow, NodeRunRow, TaskRunRow};
 use proto::littlehorse::DeleteWfRunRequest;
+use proto::littlehorse::workflow_retention_policy::WfGcPolicy;
 use crate::time::timestamp_ms;
 use runtime::{Context, Rejection};
 
@@ -28,7 +29,9 @@ pub(crate) fn schedule_retention(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(
     let spec_id = unit.wf_run(run)?.wf_spec_id.clone().unwrap_or_default();
     let spec = unit.spec_by_id(&spec_id)?;
     let policy = spec.wf_spec.retention_policy.as_ref();
-    let Some(seconds) = policy.and_then(proto::workflow_retention_seconds) else { return Ok(()) };
+    let Some(WfGcPolicy::SecondsAfterWfTermination(seconds)) = policy.and_then(|policy| policy.wf_gc_policy) else {
+        return Ok(());
+    };
     let ended = timestamp_ms(unit.wf_run(run)?.end_time.as_ref());
     let due_ms = ended.saturating_add(seconds.saturating_mul(1000));
     let payload = timer::payload(Action::DeleteRun(DeleteRun { continues: false }));

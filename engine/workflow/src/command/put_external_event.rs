@@ -5,6 +5,7 @@ use index::Family;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteEvent, ExternalEventRow, PutExternalEvent};
 use proto::littlehorse::ExternalEvent;
+use proto::littlehorse::external_event_retention_policy::ExtEvtGcPolicy;
 use crate::time::{timestamp, timestamp_ms};
 use runtime::{Context, Rejection};
 
@@ -66,7 +67,8 @@ pub(super) fn execute(
         retention_due_ms: None,
         request_id: request_id.to_vec().into(),
     };
-    if let Some(seconds) = def.retention_policy.as_ref().and_then(proto::event_retention_seconds) {
+    let policy = def.retention_policy.as_ref().and_then(|policy| policy.ext_evt_gc_policy);
+    if let Some(ExtEvtGcPolicy::SecondsAfterPut(seconds)) = policy {
         let due_ms = now_ms.saturating_add(seconds.saturating_mul(1000));
         let owner = run.key.external_event(&def_name, &guid);
         let payload = timer::payload(Action::DeleteEvent(DeleteEvent {}));

@@ -207,7 +207,7 @@ fn end(unit: &mut Unit<'_, '_>, run: &Run, guid: &str, number: usize, report: Re
 /// Brings the output to the declared type, or turns the report into `TASK_OUTPUT_SERDE_ERROR` (spec 04, section 9.3).
 fn fit(mut report: Report, return_type: Option<&proto::littlehorse::TypeDefinition>) -> Report {
     let refused = match report.result.take() {
-        Some(AttemptResult::Output(output)) => match value::check_json(&output) {
+        Some(AttemptResult::Output(output)) => match value::json::check_output(&output) {
             Err(error) => Err(format!("The task's output is malformed: {error}")),
             Ok(()) if report.status != TaskStatus::TaskSuccess => Ok(Some(AttemptResult::Output(output))),
             Ok(()) => match return_type {

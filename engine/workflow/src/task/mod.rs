@@ -5,5 +5,5 @@ mod create;
 mod queue;
 
 pub use attempt::{Report, ReportError, checkpoint_put, report, retry_due, timed_out};
-pub use create::create;
+pub use create::{DEFAULT_TIMEOUT_SECONDS, create};
 pub use queue::claim;

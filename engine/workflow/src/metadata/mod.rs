@@ -1,0 +1,90 @@
+//! The application of the metadata group: definitions, tenants, principals. One command a file (spec 01; spec 08,
+//! sections 2 and 6). All of it is one total order, so each command is judged against what all earlier ones left.
+
+mod bootstrap;
+mod external_event_def;
+mod put_wf_spec;
+mod task_def;
+mod tenant;
+mod wf_spec;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use index::{Family, NoIndexes, Schema};
+use prost::Message;
+use proto::ironhorse::v1::MetadataCommand;
+use proto::ironhorse::v1::metadata_command::Command;
+use runtime::{Application, Context, Entry, Rejection, Route, Timer, Waiter};
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct Metadata {
+    core: Route,
+}
+
+impl Metadata {
+    /// `core_groups`: how many groups run WfRuns.
+    pub fn new(core_groups: u16) -> Metadata {
+        Metadata { core: Route::new(core_groups) }
+    }
+}
+
+impl Application for Metadata {
+    fn schema(&self) -> Arc<dyn Schema> {
+        Arc::new(NoIndexes)
+    }
+
+    fn command(&self, context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Rejection> {
+        let MetadataCommand { tenant, command, .. } = MetadataCommand::decode(payload.clone())
+            .map_err(|error| Rejection::internal(format!("command: {error}")))?;
+        let tenant = tenant.as_str();
+        match command.ok_or_else(|| Rejection::internal("command without content"))? {
+            Command::Bootstrap(_) => bootstrap::execute(context).map(encode),
+            Command::PutTaskDef(request) => task_def::put(context, tenant, request).map(encode),
+            Command::DeleteTaskDef(request) => task_def::delete(context, tenant, self.core, request).map(encode),
+            Command::PutExternalEventDef(request) => external_event_def::put(context, tenant, request).map(encode),
+            Command::DeleteExternalEventDef(request) => external_event_def::delete(context, tenant, request).map(encode),
+            Command::PutWfSpec(request) => put_wf_spec::execute(context, tenant, request).map(encode),
+            Command::DeleteWfSpec(request) => wf_spec::delete(context, tenant, request).map(encode),
+            Command::PutTenant(request) => tenant::put(context, request).map(encode),
+        }
+    }
+
+    fn message(&self, _: &mut Context<'_>, _: &Bytes) -> Result<(), Rejection> {
+        Err(Rejection::internal("the metadata group takes no messages"))
+    }
+
+    fn timer(&self, _: &mut Context<'_>, _: &Timer) -> Result<(), Rejection> {
+        Err(Rejection::internal("the metadata group sets no timers"))
+    }
+
+    fn claim(&self, _: &mut Context<'_>, _: &Entry, _: &Waiter) -> Result<Option<Bytes>, Rejection> {
+        Err(Rejection::internal("the metadata group has no queues"))
+    }
+}
+
+fn encode<T: Message>(response: T) -> Bytes {
+    Bytes::from(response.encode_to_vec())
+}
+
+/// A stored definition.
+fn find<T: Message + Default>(context: &Context<'_>, key: &[u8]) -> Result<Option<T>, Rejection> {
+    let value = context.get(Family::State, key)?;
+    value
+        .map(|value| T::decode(value).map_err(|error| Rejection::internal(format!("stored definition: {error}"))))
+        .transpose()
+}
+
+/// Stores a definition.
+fn store<T: Message>(context: &mut Context<'_>, key: Bytes, definition: &T) -> Result<(), Rejection> {
+    Ok(context.put(Family::State, key, Bytes::from(definition.encode_to_vec()))?)
+}
+
+/// Names of definitions must be valid hostnames (spec 01, section 2.1).
+fn check_name(field: &str, name: &str) -> Result<(), Rejection> {
+    if proto::name::is_hostname(name) {
+        return Ok(());
+    }
+    Err(Rejection::invalid(format!("{field} must be a valid hostname: {name:?}")))
+}

@@ -1,0 +1,40 @@
+//! What a WfSpec may hold by the rules, and this version cannot run yet. Each line goes with the issue that builds it.
+
+use proto::littlehorse::{WfSpec, WfRunVariableAccessLevel, node};
+use runtime::{Rejection, RejectionCode};
+
+pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
+    for (thread_name, thread) in &wf_spec.thread_specs {
+        let unbuilt = |what: String| {
+            Err(Rejection::new(
+                RejectionCode::Unimplemented,
+                format!("ThreadSpec {thread_name}: {what} cannot be run by this version yet"),
+            ))
+        };
+        if !thread.interrupt_defs.is_empty() {
+            return unbuilt("an interrupt".to_owned());
+        }
+        let inherited = |access| access == WfRunVariableAccessLevel::InheritedVar;
+        if thread.variable_defs.iter().any(|def| inherited(def.access_level())) {
+            return unbuilt("an INHERITED variable".to_owned());
+        }
+        for (name, node) in &thread.nodes {
+            if !node.failure_handlers.is_empty() {
+                return unbuilt(format!("the failure handler of node {name}"));
+            }
+            match &node.node {
+                Some(
+                    node::Node::Entrypoint(_)
+                    | node::Node::Exit(_)
+                    | node::Node::Nop(_)
+                    | node::Node::Task(_)
+                    | node::Node::Sleep(_)
+                    | node::Node::ExternalEvent(_),
+                )
+                | None => {}
+                Some(other) => return unbuilt(format!("node {name} of type {}", crate::node::kind(other))),
+            }
+        }
+    }
+    Ok(())
+}

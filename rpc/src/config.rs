@@ -1,0 +1,93 @@
+//! Settings of a server: defaults, then a TOML file, then the environment (`IRONHORSE_*`), then flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Settings of a server. Unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// Where the HTTP endpoints are served.
+    pub http: SocketAddr,
+    /// Number of partition groups. Fixed when the data directory is made; unset: what it was made with, or 2.
+    pub groups: Option<u16>,
+    /// `HOST:PORT` that workers are told to poll; unset: `localhost` and the port of `listen`.
+    pub advertise: Option<String>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// RocksDB's block cache over all groups, in MiB.
+    pub cache_mib: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data_dir: PathBuf::from("ironhorse-data"),
+            listen: SocketAddr::from(([0, 0, 0, 0], 2023)),
+            http: SocketAddr::from(([0, 0, 0, 0], 1822)),
+            groups: None,
+            advertise: None,
+            log_format: LogFormat::Text,
+            cache_mib: 128,
+        }
+    }
+}
+
+impl Config {
+    /// Puts the sources together; later ones win. `flags` holds what was said on the command line.
+    ///
+    /// # Errors
+    /// The file cannot be read, a key is unknown, or a value does not fit; the text names it.
+    pub fn load(file: Option<&std::path::Path>, flags: impl Serialize) -> Result<Config, Box<figment::Error>> {
+        let mut figment = Figment::from(Serialized::defaults(Config::default()));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment.merge(Env::prefixed("IRONHORSE_")).merge(Serialized::defaults(flags)).extract().map_err(Box::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Flags {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        listen: Option<SocketAddr>,
+    }
+
+    #[test]
+    fn later_sources_win_and_unknown_keys_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ironhorse.toml");
+        std::fs::write(&file, "groups = 4\nlisten = \"127.0.0.1:1\"\n").unwrap();
+        let none = Flags { listen: None };
+        let config = Config::load(Some(&file), &none).unwrap();
+        assert_eq!((config.groups, config.listen.port()), (Some(4), 1));
+        let flags = Flags { listen: Some(SocketAddr::from(([127, 0, 0, 1], 2))) };
+        assert_eq!(Config::load(Some(&file), flags).unwrap().listen.port(), 2);
+        std::fs::write(&file, "gruops = 4\n").unwrap();
+        let error = Config::load(Some(&file), &none).unwrap_err().to_string();
+        assert!(error.contains("gruops") && error.contains("groups"), "{error}");
+        assert!(Config::load(Some(&dir.path().join("missing.toml")), none).is_err());
+    }
+}

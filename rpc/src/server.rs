@@ -1,0 +1,234 @@
+//! A running server: data directory, log, stores, engine, gRPC and HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use index::Base;
+use index_rocks::{RocksBase, Shared};
+use prost::Message;
+use proto::ironhorse::v1::MetadataCommand;
+use proto::ironhorse::v1::metadata_command::Command;
+use proto::littlehorse::LhHostInfo;
+use proto::littlehorse::little_horse_server::{LittleHorseServer, SERVICE_NAME};
+use query::Secret;
+use runtime::{Clock, Engine, EngineOptions, GroupSetup, Health};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic::transport::server::TcpIncoming;
+use wal::GroupId;
+use wal::embedded::{EmbeddedLog, Options};
+use workflow::{Metadata, Workflows};
+
+use crate::service::{NameUnbuilt, RequestIds, Service};
+use crate::{Config, DataDir, http};
+
+/// The server cannot start; the text says why, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ServerError(String);
+
+/// Inbound messages may be this large: larger than a command, so that a worker's oversized report ends its attempt
+/// instead of being lost in transport (spec 04, section 9.4).
+const MAX_MESSAGE: usize = 16 << 20;
+/// How long open calls may go on when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> i64 {
+        // A clock before 1970 counts as 1970.
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+    }
+}
+
+/// A running server.
+pub struct Server {
+    engine: Arc<Engine>,
+    log: Arc<EmbeddedLog>,
+    addr: SocketAddr,
+    http_addr: Option<SocketAddr>,
+    stopping: watch::Sender<bool>,
+    grpc: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Server {
+    /// Starts a server, and returns when it serves.
+    pub async fn start(config: &Config) -> Result<Server, ServerError> {
+        let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
+        let dir = DataDir::open(&config.data_dir, config.groups).map_err(|e| fail(&e))?;
+        tracing::info!(dir = %dir.path().display(), groups = dir.groups(), "opening the data directory");
+        let (engine, log) = tokio::task::spawn_blocking({
+            let (dir, cache) = (dir.clone(), config.cache_mib << 20);
+            move || open_engine(&dir, cache)
+        })
+        .await
+        .map_err(|e| fail(&e))??;
+        let engine = Arc::new(engine);
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| ServerError(format!("cannot listen on {}: {error} (choose another with --listen)", config.listen)))?;
+        let addr = listener.local_addr().map_err(|e| fail(&e))?;
+        let (stopping, is_stopping) = watch::channel(false);
+        let service = Arc::new(Service {
+            engine: Arc::clone(&engine),
+            ids: RequestIds::new().map_err(|e| fail(&e))?,
+            secret: Secret::new(dir.secret()),
+            advertised: advertised(config, addr)?,
+            stopping: is_stopping.clone(),
+        });
+        let ids = RequestIds::new().map_err(|e| fail(&e))?;
+        bootstrap(&engine, &ids).await?;
+        let grpc = serve(service, listener, is_stopping.clone()).await.map_err(|e| fail(&e))?;
+        let http_addr = http::start(config.http, Arc::clone(&engine), dir.path().to_owned(), is_stopping).await;
+        Ok(Server { engine, log, addr, http_addr, stopping, grpc })
+    }
+
+    /// Where gRPC is served.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where HTTP is served, if its port was free.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http_addr
+    }
+
+    /// Waits until a group fails: the server cannot go on then.
+    pub async fn failed(&self) -> String {
+        loop {
+            for (id, health) in self.engine.health() {
+                if let Health::Failed(why) = health {
+                    return format!("group {id} failed: {why}");
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Stops in good order: no new calls, open ones end, everything committed is written back.
+    pub async fn stop(self) -> Result<(), ServerError> {
+        // The receivers are gone if the tasks have ended: then there is nobody to tell.
+        let _ = self.stopping.send(true);
+        match tokio::time::timeout(DRAIN, self.grpc).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "the gRPC server ended badly"),
+            Ok(Err(error)) => tracing::warn!(%error, "the gRPC server's task ended badly"),
+            Err(_) => tracing::warn!("some calls were still open and are broken off"),
+        }
+        let (engine, log) = (self.engine, self.log);
+        tokio::task::spawn_blocking(move || {
+            engine.stop();
+            log.close();
+        })
+        .await
+        .map_err(|error| ServerError(error.to_string()))
+    }
+}
+
+/// Recovers the log, opens the stores side by side, takes the groups over.
+fn open_engine(dir: &DataDir, cache_bytes: usize) -> Result<(Engine, Arc<EmbeddedLog>), ServerError> {
+    let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
+    let log = EmbeddedLog::open(&dir.log(), Options::default()).map_err(|error| match error {
+        wal::WalError::Locked(path) => {
+            ServerError(format!("{path} is in use by another ironhorse: stop that one, or use another --data-dir"))
+        }
+        other => fail(&other),
+    })?;
+    let shared = Shared::new(cache_bytes, 16 << 20);
+    let ids: Vec<GroupId> = std::iter::once(GroupId::METADATA).chain((0..dir.groups()).map(GroupId)).collect();
+    let bases = std::thread::scope(|scope| {
+        let opening: Vec<_> = ids
+            .iter()
+            .map(|id| {
+                let shared = &shared;
+                scope.spawn(move || {
+                    std::fs::create_dir_all(dir.group(*id)).map_err(|error| error.to_string())?;
+                    RocksBase::open(&dir.group(*id), shared).map_err(|error| error.to_string())
+                })
+            })
+            .collect();
+        opening
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("opening a store panicked".to_owned())))
+            .collect::<Result<Vec<_>, String>>()
+    })
+    .map_err(ServerError)?;
+    let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
+        let app: Arc<dyn runtime::Application> =
+            if id == GroupId::METADATA { Arc::new(Metadata::new(dir.groups())) } else { Arc::new(Workflows) };
+        let base: Arc<dyn Base> = base;
+        GroupSetup { id, app, base }
+    });
+    let metadata = setups.next().ok_or_else(|| ServerError("no metadata group".to_owned()))?;
+    let shared_log: Arc<dyn wal::Log> = Arc::clone(&log) as Arc<dyn wal::Log>;
+    let engine =
+        Engine::start(shared_log, Arc::new(SystemClock), metadata, setups.collect(), &EngineOptions::default());
+    Ok((engine.map_err(|e| fail(&e))?, log))
+}
+
+/// Creates what a fresh cluster needs (spec 08, section 6); nothing happens later.
+async fn bootstrap(engine: &Engine, ids: &RequestIds) -> Result<(), ServerError> {
+    let command = MetadataCommand {
+        version: 1,
+        tenant: String::new(),
+        principal: String::new(),
+        command: Some(Command::Bootstrap(proto::ironhorse::v1::Bootstrap {})),
+    };
+    let payload = bytes::Bytes::from(command.encode_to_vec());
+    engine
+        .submit(GroupId::METADATA, ids.next(), payload)
+        .await
+        .map(|_| ())
+        .map_err(|error| ServerError(format!("bootstrap: {error}")))
+}
+
+/// The address that workers are told to poll.
+fn advertised(config: &Config, addr: SocketAddr) -> Result<LhHostInfo, ServerError> {
+    let bad = |text: &str| ServerError(format!("--advertise {text:?} is not HOST:PORT"));
+    match &config.advertise {
+        None => {
+            let host = if addr.ip().is_loopback() { addr.ip().to_string() } else { "localhost".to_owned() };
+            Ok(LhHostInfo { host, port: i32::from(addr.port()) })
+        }
+        Some(text) => {
+            let (host, port) = text.rsplit_once(':').ok_or_else(|| bad(text))?;
+            let port: u16 = port.parse().map_err(|_| bad(text))?;
+            Ok(LhHostInfo { host: host.to_owned(), port: i32::from(port) })
+        }
+    }
+}
+
+async fn serve(
+    service: Arc<Service>,
+    listener: TcpListener,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, Box<dyn std::error::Error + Send + Sync>> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status(SERVICE_NAME, tonic_health::ServingStatus::Serving).await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let api = LittleHorseServer::new(service).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(usize::MAX);
+    let server = tonic::transport::Server::builder()
+        // One client process may keep all its polls on one connection.
+        .max_concurrent_streams(u32::MAX)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .http2_max_pending_accept_reset_streams(Some(10_000))
+        .layer(NameUnbuilt)
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(api);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let stop = async move {
+        // The sender is kept by the server; without it there is nothing to wait for.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    Ok(tokio::spawn(server.serve_with_incoming_shutdown(incoming, stop)))
+}

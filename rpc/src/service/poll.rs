@@ -1,0 +1,94 @@
+//! PollTask: each request is one credit for one task (spec 04, section 7).
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use prost::Message;
+use proto::ironhorse::v1::WorkerIdentity;
+use proto::littlehorse::{PollTaskRequest, PollTaskResponse};
+use runtime::{Consumer, Waiter};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Service, error};
+
+/// What a stream sends.
+pub(super) type PollStream = Pin<Box<dyn Stream<Item = Result<PollTaskResponse, Status>> + Send>>;
+
+/// The worker's end of a stream. The channel holds no more than the worker has asked for.
+struct Worker {
+    tasks: UnboundedSender<Result<Bytes, Status>>,
+    withdrawn: AtomicBool,
+}
+
+impl Consumer for Worker {
+    fn is_open(&self) -> bool {
+        !self.withdrawn.load(Ordering::Acquire) && !self.tasks.is_closed()
+    }
+
+    fn deliver(&self, payload: Bytes) {
+        // A stream that broke meanwhile: the attempt times out.
+        let _ = self.tasks.send(Ok(payload));
+    }
+}
+
+impl Service {
+    pub(super) async fn poll(
+        self: Arc<Service>,
+        request: Request<Streaming<PollTaskRequest>>,
+    ) -> Result<Response<PollStream>, Status> {
+        let caller = self.caller(&request)?;
+        let (sender, receiver) = unbounded_channel();
+        let worker = Arc::new(Worker { tasks: sender, withdrawn: AtomicBool::new(false) });
+        tokio::spawn(self.listen(caller.tenant, worker, request.into_inner()));
+        Ok(Response::new(Box::pin(stream(receiver))))
+    }
+
+    /// Lets the worker wait for what it asks for, until it asks for nothing more. Claims in flight are still delivered:
+    /// the answer ends when the last place of the worker is gone.
+    async fn listen(self: Arc<Service>, tenant: String, worker: Arc<Worker>, mut requests: Streaming<PollTaskRequest>) {
+        let mut queues: BTreeSet<Bytes> = BTreeSet::new();
+        let mut stopping = self.stopping.clone();
+        let consumer: Arc<dyn Consumer> = worker.clone();
+        loop {
+            tokio::select! {
+                request = requests.message() => match request {
+                    Ok(Some(request)) => {
+                        let task_def = request.task_def_id.unwrap_or_default().name;
+                        let queue = workflow::key::task_queue(&tenant, &task_def);
+                        let identity = WorkerIdentity {
+                            client_id: request.client_id,
+                            task_worker_version: request.task_worker_version.unwrap_or_default(),
+                        };
+                        let waiter = Waiter {
+                            queue: queue.clone(),
+                            identity: Bytes::from(identity.encode_to_vec()),
+                            consumer: Arc::clone(&consumer),
+                            ticket: 0,
+                        };
+                        queues.insert(queue);
+                        self.engine.waiting().wait(waiter);
+                    }
+                    Ok(None) | Err(_) => break,
+                },
+                _ = stopping.wait_for(|stopping| *stopping) => {
+                    let _ = worker.tasks.send(Err(error::stopping()));
+                    break;
+                }
+            }
+        }
+        worker.withdrawn.store(true, Ordering::Release);
+        for queue in &queues {
+            self.engine.waiting().withdraw_all(queue, &consumer);
+        }
+    }
+}
+
+fn stream(tasks: UnboundedReceiver<Result<Bytes, Status>>) -> impl Stream<Item = Result<PollTaskResponse, Status>> {
+    tokio_stream::wrappers::UnboundedReceiverStream::new(tasks)
+        .map(|task| PollTaskResponse::decode(task?).map_err(error::internal))
+}
