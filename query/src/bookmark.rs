@@ -43,7 +43,9 @@ pub enum BookmarkError {
     #[error("the bookmark is invalid")]
     Invalid,
     /// It belongs to another search.
-    #[error("the bookmark is invalid for this request: it belongs to another RPC, tenant or other criteria")]
+    #[error(
+        "the bookmark is invalid for this request: it belongs to another RPC, tenant or other criteria"
+    )]
     OtherSearch,
 }
 
@@ -67,7 +69,11 @@ impl Bookmark {
     }
 
     /// Reads what a client sent. No bytes mean no bookmark.
-    pub fn open(sealed: &[u8], digest: Digest, secret: &Secret) -> Result<Option<Bookmark>, BookmarkError> {
+    pub fn open(
+        sealed: &[u8],
+        digest: Digest,
+        secret: &Secret,
+    ) -> Result<Option<Bookmark>, BookmarkError> {
         if sealed.is_empty() {
             return Ok(None);
         }
@@ -81,7 +87,9 @@ impl Bookmark {
         if content[1..=DIGEST] != digest.0 {
             return Err(BookmarkError::OtherSearch);
         }
-        Ok(Some(Bookmark { after: Bytes::copy_from_slice(&content[1 + DIGEST..]) }))
+        Ok(Some(Bookmark {
+            after: Bytes::copy_from_slice(&content[1 + DIGEST..]),
+        }))
     }
 }
 
@@ -99,7 +107,9 @@ mod tests {
     fn a_bookmark_works_for_its_own_search_only_and_no_bit_of_it_can_be_changed() {
         let secret = Secret::new([7; 32]);
         let digest = Digest::of(&[b"tenant", b"SearchWfRun", b"criteria"]);
-        let bookmark = Bookmark { after: Bytes::from_static(b"the last key") };
+        let bookmark = Bookmark {
+            after: Bytes::from_static(b"the last key"),
+        };
         let sealed = bookmark.seal(digest, &secret);
         assert_eq!(Bookmark::open(&sealed, digest, &secret), Ok(Some(bookmark)));
         assert_eq!(Bookmark::open(&[], digest, &secret), Ok(None));
@@ -108,16 +118,30 @@ mod tests {
             Digest::of(&[b"tenant", b"SearchTaskRun", b"criteria"]),
             Digest::of(&[b"tenant", b"SearchWfRuncriteria", b""]),
         ] {
-            assert_eq!(Bookmark::open(&sealed, other, &secret), Err(BookmarkError::OtherSearch));
+            assert_eq!(
+                Bookmark::open(&sealed, other, &secret),
+                Err(BookmarkError::OtherSearch)
+            );
         }
         for bit in 0..sealed.len() * 8 {
             let mut changed = sealed.to_vec();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Bookmark::open(&changed, digest, &secret), Err(BookmarkError::Invalid), "bit {bit}");
+            assert_eq!(
+                Bookmark::open(&changed, digest, &secret),
+                Err(BookmarkError::Invalid),
+                "bit {bit}"
+            );
         }
         for cut in 1..sealed.len() {
-            assert_eq!(Bookmark::open(&sealed[..cut], digest, &secret), Err(BookmarkError::Invalid), "cut at {cut}");
+            assert_eq!(
+                Bookmark::open(&sealed[..cut], digest, &secret),
+                Err(BookmarkError::Invalid),
+                "cut at {cut}"
+            );
         }
-        assert_eq!(Bookmark::open(&sealed, digest, &Secret::new([8; 32])), Err(BookmarkError::Invalid));
+        assert_eq!(
+            Bookmark::open(&sealed, digest, &Secret::new([8; 32])),
+            Err(BookmarkError::Invalid)
+        );
     }
 }

@@ -15,4 +15,4 @@ mod partition;
 
 pub use bookmark::{Bookmark, BookmarkError, Digest, Secret};
 pub use merge::{Merge, Search};
-pub use partition::{Local, Partition, QueryError};
+pub use partition::{Local, Partition, QueryError, Read};

@@ -51,8 +51,17 @@ impl Merge {
                 range.start = Bound::Excluded(after);
             }
         }
-        let cursor = |partition| Cursor { partition, range: range.clone(), rows: VecDeque::new(), exhausted: false };
-        Merge { family: search.family, page: search.page.max(1), cursors: partitions.into_iter().map(cursor).collect() }
+        let cursor = |partition| Cursor {
+            partition,
+            range: range.clone(),
+            rows: VecDeque::new(),
+            exhausted: false,
+        };
+        Merge {
+            family: search.family,
+            page: search.page.max(1),
+            cursors: partitions.into_iter().map(cursor).collect(),
+        }
     }
 
     /// The next row.
@@ -97,7 +106,14 @@ mod tests {
         for key in keys {
             layer[Family::Index.slot()].insert(Bytes::from((*key).to_owned()), Some(Bytes::new()));
         }
-        base.write(&layer, &Applied { position: Position::from_u64(1), commit: Bytes::new() }).unwrap();
+        base.write(
+            &layer,
+            &Applied {
+                position: Position::from_u64(1),
+                commit: Bytes::new(),
+            },
+        )
+        .unwrap();
         let store = Store::open(Arc::new(base), Arc::new(NoIndexes), Options::default()).unwrap();
         Arc::new(Local::new(store.reader()))
     }
@@ -109,7 +125,11 @@ mod tests {
             after: after.map(Bytes::from),
             page,
         };
-        let partitions = vec![partition(&["k1", "k4", "k5", "x"]), partition(&["a", "k2", "k6"]), partition(&["k3"])];
+        let partitions = vec![
+            partition(&["k1", "k4", "k5", "x"]),
+            partition(&["a", "k2", "k6"]),
+            partition(&["k3"]),
+        ];
         let mut merge = Merge::new(search, partitions);
         let mut keys = Vec::new();
         while let Some((key, _)) = merge.next().await.unwrap() {
@@ -121,8 +141,16 @@ mod tests {
     #[tokio::test]
     async fn rows_come_in_global_order_whatever_the_page_size() {
         for page in 1..5 {
-            assert_eq!(all(None, page).await, ["k1", "k2", "k3", "k4", "k5", "k6"], "page {page}");
-            assert_eq!(all(Some("k3"), page).await, ["k4", "k5", "k6"], "page {page}");
+            assert_eq!(
+                all(None, page).await,
+                ["k1", "k2", "k3", "k4", "k5", "k6"],
+                "page {page}"
+            );
+            assert_eq!(
+                all(Some("k3"), page).await,
+                ["k4", "k5", "k6"],
+                "page {page}"
+            );
             assert_eq!(all(Some("k"), page).await.len(), 6);
             assert!(all(Some("z"), page).await.is_empty());
         }

@@ -26,7 +26,12 @@ pub trait Partition: Send + Sync {
     fn get<'a>(&'a self, family: Family, key: &'a [u8]) -> Read<'a, Option<Bytes>>;
 
     /// At most `limit` rows of a range, in key order.
-    fn scan<'a>(&'a self, family: Family, range: &'a KeyRange, limit: usize) -> Read<'a, Vec<(Bytes, Bytes)>>;
+    fn scan<'a>(
+        &'a self,
+        family: Family,
+        range: &'a KeyRange,
+        limit: usize,
+    ) -> Read<'a, Vec<(Bytes, Bytes)>>;
 }
 
 /// A group of this process.
@@ -55,7 +60,12 @@ impl Partition for Local {
         Box::pin(async move { Ok(self.0.get(family, key)?) })
     }
 
-    fn scan<'a>(&'a self, family: Family, range: &'a KeyRange, limit: usize) -> Read<'a, Vec<(Bytes, Bytes)>> {
+    fn scan<'a>(
+        &'a self,
+        family: Family,
+        range: &'a KeyRange,
+        limit: usize,
+    ) -> Read<'a, Vec<(Bytes, Bytes)>> {
         Box::pin(async move { Ok(blocking(|| self.0.scan(family, range, limit, false))?) })
     }
 }

@@ -56,12 +56,19 @@ impl Config {
     ///
     /// # Errors
     /// The file cannot be read, a key is unknown, or a value does not fit; the text names it.
-    pub fn load(file: Option<&std::path::Path>, flags: impl Serialize) -> Result<Config, Box<figment::Error>> {
+    pub fn load(
+        file: Option<&std::path::Path>,
+        flags: impl Serialize,
+    ) -> Result<Config, Box<figment::Error>> {
         let mut figment = Figment::from(Serialized::defaults(Config::default()));
         if let Some(file) = file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        figment.merge(Env::prefixed("IRONHORSE_")).merge(Serialized::defaults(flags)).extract().map_err(Box::new)
+        figment
+            .merge(Env::prefixed("IRONHORSE_"))
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(Box::new)
     }
 }
 
@@ -83,11 +90,16 @@ mod tests {
         let none = Flags { listen: None };
         let config = Config::load(Some(&file), &none).unwrap();
         assert_eq!((config.groups, config.listen.port()), (Some(4), 1));
-        let flags = Flags { listen: Some(SocketAddr::from(([127, 0, 0, 1], 2))) };
+        let flags = Flags {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 2))),
+        };
         assert_eq!(Config::load(Some(&file), flags).unwrap().listen.port(), 2);
         std::fs::write(&file, "gruops = 4\n").unwrap();
         let error = Config::load(Some(&file), &none).unwrap_err().to_string();
-        assert!(error.contains("gruops") && error.contains("groups"), "{error}");
+        assert!(
+            error.contains("gruops") && error.contains("groups"),
+            "{error}"
+        );
         assert!(Config::load(Some(&dir.path().join("missing.toml")), none).is_err());
     }
 }

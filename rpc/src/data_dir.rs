@@ -47,21 +47,31 @@ impl DataDir {
     /// # Errors
     /// It is damaged, of a newer format, or was made with another number of groups.
     pub fn open(path: &Path, groups: Option<u16>) -> Result<DataDir, DataDirError> {
-        let fail = |what: String| DataDirError(format!("data directory {}: {what}", path.display()));
+        let fail =
+            |what: String| DataDirError(format!("data directory {}: {what}", path.display()));
         if groups.is_some_and(|groups| groups == 0 || groups > MAX_GROUPS) {
-            return Err(fail(format!("the number of groups must be between 1 and {MAX_GROUPS}")));
+            return Err(fail(format!(
+                "the number of groups must be between 1 and {MAX_GROUPS}"
+            )));
         }
         let file = path.join(IDENTITY);
         if !file.exists() {
             let holds_data = path.join("log").exists() || path.join("groups").exists();
             if holds_data {
-                return Err(fail(format!("{IDENTITY} is missing, but there is data: restore it from a backup")));
+                return Err(fail(format!(
+                    "{IDENTITY} is missing, but there is data: restore it from a backup"
+                )));
             }
-            DataDir::create(path, &file, groups.unwrap_or(DEFAULT_GROUPS)).map_err(|error| fail(error.to_string()))?;
+            DataDir::create(path, &file, groups.unwrap_or(DEFAULT_GROUPS))
+                .map_err(|error| fail(error.to_string()))?;
         }
-        let text = fs::read_to_string(&file).map_err(|error| fail(format!("{IDENTITY}: {error}")))?;
-        let identity: Identity = serde_json::from_str(&text)
-            .map_err(|error| fail(format!("{IDENTITY} is damaged ({error}): restore it from a backup")))?;
+        let text =
+            fs::read_to_string(&file).map_err(|error| fail(format!("{IDENTITY}: {error}")))?;
+        let identity: Identity = serde_json::from_str(&text).map_err(|error| {
+            fail(format!(
+                "{IDENTITY} is damaged ({error}): restore it from a backup"
+            ))
+        })?;
         if identity.format > FORMAT {
             let newer = identity.format;
             return Err(fail(format!(
@@ -75,9 +85,16 @@ impl DataDir {
                  --groups {made}, or without --groups"
             )));
         }
-        let secret = parse_secret(&identity.bookmark_secret)
-            .ok_or_else(|| fail(format!("{IDENTITY} is damaged (bookmark_secret): restore it from a backup")))?;
-        Ok(DataDir { path: path.to_owned(), groups: identity.groups, secret })
+        let secret = parse_secret(&identity.bookmark_secret).ok_or_else(|| {
+            fail(format!(
+                "{IDENTITY} is damaged (bookmark_secret): restore it from a backup"
+            ))
+        })?;
+        Ok(DataDir {
+            path: path.to_owned(),
+            groups: identity.groups,
+            secret,
+        })
     }
 
     fn create(path: &Path, file: &Path, groups: u16) -> std::io::Result<()> {
@@ -85,7 +102,11 @@ impl DataDir {
         let mut secret = [0; 32];
         fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
         let bookmark_secret = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        let identity = Identity { format: FORMAT, groups, bookmark_secret };
+        let identity = Identity {
+            format: FORMAT,
+            groups,
+            bookmark_secret,
+        };
         let part = file.with_extension("new");
         fs::write(&part, serde_json::to_vec_pretty(&identity)?)?;
         fs::File::open(&part)?.sync_all()?;
@@ -139,19 +160,35 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let made = DataDir::open(dir.path(), Some(3)).unwrap();
         assert_eq!(made.groups(), 3);
-        assert_eq!(DataDir::open(dir.path(), None).unwrap().secret(), made.secret());
+        assert_eq!(
+            DataDir::open(dir.path(), None).unwrap().secret(),
+            made.secret()
+        );
         let error = DataDir::open(dir.path(), Some(4)).unwrap_err().to_string();
-        assert!(error.contains("made with 3 groups") && error.contains("--groups 3"), "{error}");
+        assert!(
+            error.contains("made with 3 groups") && error.contains("--groups 3"),
+            "{error}"
+        );
         let file = dir.path().join(IDENTITY);
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, text.replace("\"format\": 1", "\"format\": 2")).unwrap();
         let error = DataDir::open(dir.path(), None).unwrap_err().to_string();
         assert!(error.contains("newer ironhorse"), "{error}");
         fs::write(&file, "{").unwrap();
-        assert!(DataDir::open(dir.path(), None).unwrap_err().to_string().contains("damaged"));
+        assert!(
+            DataDir::open(dir.path(), None)
+                .unwrap_err()
+                .to_string()
+                .contains("damaged")
+        );
         fs::remove_file(&file).unwrap();
         fs::create_dir(dir.path().join("log")).unwrap();
-        assert!(DataDir::open(dir.path(), None).unwrap_err().to_string().contains("restore"));
+        assert!(
+            DataDir::open(dir.path(), None)
+                .unwrap_err()
+                .to_string()
+                .contains("restore")
+        );
         assert!(DataDir::open(&dir.path().join("new"), Some(0)).is_err());
     }
 }

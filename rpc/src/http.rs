@@ -45,12 +45,20 @@ pub(crate) async fn start(
         .route("/diskUsage", get(disk_usage))
         .route("/standby-status", get(async || axum::Json(json!({}))))
         .route("/metrics", get(metrics))
-        .with_state(Shared { engine, dir, stopping, recorder });
+        .with_state(Shared {
+            engine,
+            dir,
+            stopping,
+            recorder,
+        });
     tokio::spawn(async move {
         let stop = async move {
             let _ = until.wait_for(|stopping| *stopping).await;
         };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+        if let Err(error) = axum::serve(listener, router)
+            .with_graceful_shutdown(stop)
+            .await
+        {
             tracing::warn!(%error, "the HTTP endpoints ended badly");
         }
     });
@@ -61,11 +69,24 @@ fn state(shared: &Shared) -> &'static str {
     if *shared.stopping.borrow() {
         return "PENDING_SHUTDOWN";
     }
-    if shared.engine.health().iter().all(|(_, health)| *health == Health::Running) { "RUNNING" } else { "ERROR" }
+    if shared
+        .engine
+        .health()
+        .iter()
+        .all(|(_, health)| *health == Health::Running)
+    {
+        "RUNNING"
+    } else {
+        "ERROR"
+    }
 }
 
 fn check(good: bool, state: &str) -> Response {
-    if good { "OK!".into_response() } else { (StatusCode::INTERNAL_SERVER_ERROR, state.to_owned()).into_response() }
+    if good {
+        "OK!".into_response()
+    } else {
+        (StatusCode::INTERNAL_SERVER_ERROR, state.to_owned()).into_response()
+    }
 }
 
 async fn liveness(State(shared): State<Shared>) -> Response {
@@ -79,7 +100,12 @@ async fn readiness(State(shared): State<Shared>) -> Response {
 }
 
 async fn status(State(shared): State<Shared>) -> Response {
-    let groups: Vec<_> = shared.engine.route().all().map(|id| json!({"partition": id.0, "processingLag": 0})).collect();
+    let groups: Vec<_> = shared
+        .engine
+        .route()
+        .all()
+        .map(|id| json!({"partition": id.0, "processingLag": 0}))
+        .collect();
     axum::Json(json!({
         "instanceId": 0,
         "coreState": state(&shared),
@@ -95,13 +121,17 @@ async fn status(State(shared): State<Shared>) -> Response {
 }
 
 async fn disk_usage(State(shared): State<Shared>) -> Response {
-    let bytes = tokio::task::spawn_blocking(move || size_of(&shared.dir)).await.unwrap_or(0);
+    let bytes = tokio::task::spawn_blocking(move || size_of(&shared.dir))
+        .await
+        .unwrap_or(0);
     axum::Json(json!({"diskUsageBytes": bytes})).into_response()
 }
 
 /// Files may come and go meanwhile: what cannot be read counts as nothing.
 fn size_of(dir: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
     entries
         .flatten()
         .map(|entry| match entry.metadata() {
@@ -121,5 +151,9 @@ async fn metrics(State(shared): State<Shared>) -> Response {
             metrics::gauge!("ironhorse_group_running", "group" => id.to_string()).set(up);
         }
     });
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.recorder.handle().render()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        shared.recorder.handle().render(),
+    )
+        .into_response()
 }

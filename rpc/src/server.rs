@@ -21,7 +21,7 @@ use wal::GroupId;
 use wal::embedded::{EmbeddedLog, Options};
 use workflow::{Metadata, Workflows};
 
-use crate::service::{NameUnbuilt, RequestIds, Service};
+use crate::service::{Api, NameUnbuilt, RequestIds, Service};
 use crate::{Config, DataDir, http};
 
 /// The server cannot start; the text says why, and what to do.
@@ -40,7 +40,9 @@ struct SystemClock;
 impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         // A clock before 1970 counts as 1970.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as i64)
     }
 }
 
@@ -67,9 +69,12 @@ impl Server {
         .await
         .map_err(|e| fail(&e))??;
         let engine = Arc::new(engine);
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .map_err(|error| ServerError(format!("cannot listen on {}: {error} (choose another with --listen)", config.listen)))?;
+        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+            ServerError(format!(
+                "cannot listen on {}: {error} (choose another with --listen)",
+                config.listen
+            ))
+        })?;
         let addr = listener.local_addr().map_err(|e| fail(&e))?;
         let (stopping, is_stopping) = watch::channel(false);
         let service = Arc::new(Service {
@@ -81,9 +86,24 @@ impl Server {
         });
         let ids = RequestIds::new().map_err(|e| fail(&e))?;
         bootstrap(&engine, &ids).await?;
-        let grpc = serve(service, listener, is_stopping.clone()).await.map_err(|e| fail(&e))?;
-        let http_addr = http::start(config.http, Arc::clone(&engine), dir.path().to_owned(), is_stopping).await;
-        Ok(Server { engine, log, addr, http_addr, stopping, grpc })
+        let grpc = serve(service, listener, is_stopping.clone())
+            .await
+            .map_err(|e| fail(&e))?;
+        let http_addr = http::start(
+            config.http,
+            Arc::clone(&engine),
+            dir.path().to_owned(),
+            is_stopping,
+        )
+        .await;
+        Ok(Server {
+            engine,
+            log,
+            addr,
+            http_addr,
+            stopping,
+            grpc,
+        })
     }
 
     /// Where gRPC is served.
@@ -129,16 +149,21 @@ impl Server {
 }
 
 /// Recovers the log, opens the stores side by side, takes the groups over.
-fn open_engine(dir: &DataDir, cache_bytes: usize) -> Result<(Engine, Arc<EmbeddedLog>), ServerError> {
+fn open_engine(
+    dir: &DataDir,
+    cache_bytes: usize,
+) -> Result<(Engine, Arc<EmbeddedLog>), ServerError> {
     let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
     let log = EmbeddedLog::open(&dir.log(), Options::default()).map_err(|error| match error {
-        wal::WalError::Locked(path) => {
-            ServerError(format!("{path} is in use by another ironhorse: stop that one, or use another --data-dir"))
-        }
+        wal::WalError::Locked(path) => ServerError(format!(
+            "{path} is in use by another ironhorse: stop that one, or use another --data-dir"
+        )),
         other => fail(&other),
     })?;
     let shared = Shared::new(cache_bytes, 16 << 20);
-    let ids: Vec<GroupId> = std::iter::once(GroupId::METADATA).chain((0..dir.groups()).map(GroupId)).collect();
+    let ids: Vec<GroupId> = std::iter::once(GroupId::METADATA)
+        .chain((0..dir.groups()).map(GroupId))
+        .collect();
     let bases = std::thread::scope(|scope| {
         let opening: Vec<_> = ids
             .iter()
@@ -152,20 +177,34 @@ fn open_engine(dir: &DataDir, cache_bytes: usize) -> Result<(Engine, Arc<Embedde
             .collect();
         opening
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err("opening a store panicked".to_owned())))
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err("opening a store panicked".to_owned()))
+            })
             .collect::<Result<Vec<_>, String>>()
     })
     .map_err(ServerError)?;
     let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
-        let app: Arc<dyn runtime::Application> =
-            if id == GroupId::METADATA { Arc::new(Metadata::new(dir.groups())) } else { Arc::new(Workflows) };
+        let app: Arc<dyn runtime::Application> = if id == GroupId::METADATA {
+            Arc::new(Metadata::new(dir.groups()))
+        } else {
+            Arc::new(Workflows)
+        };
         let base: Arc<dyn Base> = base;
         GroupSetup { id, app, base }
     });
-    let metadata = setups.next().ok_or_else(|| ServerError("no metadata group".to_owned()))?;
+    let metadata = setups
+        .next()
+        .ok_or_else(|| ServerError("no metadata group".to_owned()))?;
     let shared_log: Arc<dyn wal::Log> = Arc::clone(&log) as Arc<dyn wal::Log>;
-    let engine =
-        Engine::start(shared_log, Arc::new(SystemClock), metadata, setups.collect(), &EngineOptions::default());
+    let engine = Engine::start(
+        shared_log,
+        Arc::new(SystemClock),
+        metadata,
+        setups.collect(),
+        &EngineOptions::default(),
+    );
     Ok((engine.map_err(|e| fail(&e))?, log))
 }
 
@@ -190,13 +229,23 @@ fn advertised(config: &Config, addr: SocketAddr) -> Result<LhHostInfo, ServerErr
     let bad = |text: &str| ServerError(format!("--advertise {text:?} is not HOST:PORT"));
     match &config.advertise {
         None => {
-            let host = if addr.ip().is_loopback() { addr.ip().to_string() } else { "localhost".to_owned() };
-            Ok(LhHostInfo { host, port: i32::from(addr.port()) })
+            let host = if addr.ip().is_loopback() {
+                addr.ip().to_string()
+            } else {
+                "localhost".to_owned()
+            };
+            Ok(LhHostInfo {
+                host,
+                port: i32::from(addr.port()),
+            })
         }
         Some(text) => {
             let (host, port) = text.rsplit_once(':').ok_or_else(|| bad(text))?;
             let port: u16 = port.parse().map_err(|_| bad(text))?;
-            Ok(LhHostInfo { host: host.to_owned(), port: i32::from(port) })
+            Ok(LhHostInfo {
+                host: host.to_owned(),
+                port: i32::from(port),
+            })
         }
     }
 }
@@ -205,15 +254,20 @@ async fn serve(
     service: Arc<Service>,
     listener: TcpListener,
     mut stopping: watch::Receiver<bool>,
-) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, Box<dyn std::error::Error + Send + Sync>>
+{
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_service_status(SERVICE_NAME, tonic_health::ServingStatus::Serving).await;
+    reporter
+        .set_service_status(SERVICE_NAME, tonic_health::ServingStatus::Serving)
+        .await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let api = LittleHorseServer::new(service).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(usize::MAX);
+    let api = LittleHorseServer::new(Api(service))
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(usize::MAX);
     let server = tonic::transport::Server::builder()
         // One client process may keep all its polls on one connection.
         .max_concurrent_streams(u32::MAX)
@@ -230,5 +284,7 @@ async fn serve(
         // The sender is kept by the server; without it there is nothing to wait for.
         let _ = stopping.wait_for(|stopping| *stopping).await;
     };
-    Ok(tokio::spawn(server.serve_with_incoming_shutdown(incoming, stop)))
+    Ok(tokio::spawn(
+        server.serve_with_incoming_shutdown(incoming, stop),
+    ))
 }

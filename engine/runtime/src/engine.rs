@@ -224,7 +224,8 @@ impl Engine {
 
     /// The state of each group.
     pub fn health(&self) -> Vec<(GroupId, Health)> {
-        self.drivers.lock()
+        self.drivers
+            .lock()
             .iter()
             .map(|(id, driver)| (*id, driver.health()))
             .collect()

@@ -104,7 +104,8 @@ impl Waiting {
     pub fn withdraw_all(&self, queue: &Bytes, consumer: &Arc<dyn Consumer>) {
         let mut state = self.state.lock();
         if let Some(at) = state.queues.get_mut(queue) {
-            at.waiters.retain(|_, waiter| !Arc::ptr_eq(&waiter.consumer, consumer));
+            at.waiters
+                .retain(|_, waiter| !Arc::ptr_eq(&waiter.consumer, consumer));
             if at.waiters.is_empty() && at.backlog.is_empty() {
                 state.queues.remove(queue);
             }
@@ -113,7 +114,12 @@ impl Waiting {
 
     /// How many consumers wait, over all queues.
     pub fn total(&self) -> usize {
-        self.state.lock().queues.values().map(|at| at.waiters.len()).sum()
+        self.state
+            .lock()
+            .queues
+            .values()
+            .map(|at| at.waiters.len())
+            .sum()
     }
 
     /// Takes the consumer that has waited longest, for an entry that is about to be made.

@@ -26,12 +26,15 @@ impl Application for Workflows {
     }
 
     fn message(&self, context: &mut Context<'_>, payload: &Bytes) -> Result<(), Rejection> {
-        let GroupMessage { tenant, message, .. } =
-            GroupMessage::decode(payload.clone()).map_err(|error| Rejection::internal(format!("message: {error}")))?;
+        let GroupMessage {
+            tenant, message, ..
+        } = GroupMessage::decode(payload.clone())
+            .map_err(|error| Rejection::internal(format!("message: {error}")))?;
         match message.ok_or_else(|| Rejection::internal("message without content"))? {
-            Content::TaskDefDeleted(id) => {
-                Ok(context.delete(Family::State, key::named(key::WORKER_GROUPS, &tenant, &id.name))?)
-            }
+            Content::TaskDefDeleted(id) => Ok(context.delete(
+                Family::State,
+                key::named(key::WORKER_GROUPS, &tenant, &id.name),
+            )?),
         }
     }
 
@@ -39,7 +42,12 @@ impl Application for Workflows {
         timer::fire(context, timer)
     }
 
-    fn claim(&self, context: &mut Context<'_>, entry: &Entry, waiter: &Waiter) -> Result<Option<Bytes>, Rejection> {
+    fn claim(
+        &self,
+        context: &mut Context<'_>,
+        entry: &Entry,
+        waiter: &Waiter,
+    ) -> Result<Option<Bytes>, Rejection> {
         task::claim(context, entry, waiter)
     }
 }

@@ -95,7 +95,9 @@ impl RunKey {
             }
             writer = writer.str(&id.id);
         }
-        RunKey { prefix: writer.finish() }
+        RunKey {
+            prefix: writer.finish(),
+        }
     }
 
     /// The prefix itself: the run's own rows, then its children's.
@@ -152,12 +154,21 @@ impl RunKey {
 
     /// A TaskRun; `None` for a guid that no TaskRun can have.
     pub fn task_run(&self, guid: &str) -> Option<Bytes> {
-        Some(TaskGuid::parse(guid)?.write(self.row(Kind::TaskRun)).finish())
+        Some(
+            TaskGuid::parse(guid)?
+                .write(self.row(Kind::TaskRun))
+                .finish(),
+        )
     }
 
     /// A checkpoint; `None` for a guid that no TaskRun can have.
     pub fn checkpoint(&self, guid: &str, number: i32) -> Option<Bytes> {
-        Some(TaskGuid::parse(guid)?.write(self.row(Kind::Checkpoint)).i32(number).finish())
+        Some(
+            TaskGuid::parse(guid)?
+                .write(self.row(Kind::Checkpoint))
+                .i32(number)
+                .finish(),
+        )
     }
 
     /// The latest output of a node.
@@ -172,7 +183,11 @@ impl RunKey {
 
     /// The mark of an unclaimed ExternalEvent.
     pub fn unclaimed_event(&self, def: &str, created_ms: i64, arrival: u64) -> Bytes {
-        self.row(Kind::UnclaimedEvent).str(def).i64(created_ms).u64(arrival).finish()
+        self.row(Kind::UnclaimedEvent)
+            .str(def)
+            .i64(created_ms)
+            .u64(arrival)
+            .finish()
     }
 
     /// The unclaimed ExternalEvents of one definition, oldest first.
@@ -192,7 +207,11 @@ pub struct TaskGuid {
 impl TaskGuid {
     /// Of the TaskRun of a TASK node.
     pub fn of_node(thread: i32, position: i32) -> TaskGuid {
-        TaskGuid { thread, position, reminder: None }
+        TaskGuid {
+            thread,
+            position,
+            reminder: None,
+        }
     }
 
     /// Reads the text form; only the canonical one is accepted, so that one TaskRun has one key.
@@ -205,7 +224,11 @@ impl TaskGuid {
         let guid = TaskGuid {
             thread: parts.next()??,
             position: parts.next()??,
-            reminder: if is_reminder { Some(parts.next()??) } else { None },
+            reminder: if is_reminder {
+                Some(parts.next()??)
+            } else {
+                None
+            },
         };
         (parts.next().is_none() && guid.to_string() == text).then_some(guid)
     }
@@ -222,7 +245,11 @@ impl TaskGuid {
         Ok(TaskGuid {
             thread: reader.i32()?,
             position: reader.i32()?,
-            reminder: if is_reminder { Some(reader.i32()?) } else { None },
+            reminder: if is_reminder {
+                Some(reader.i32()?)
+            } else {
+                None
+            },
         })
     }
 }
@@ -306,28 +333,58 @@ impl RunRow {
             return Ok(None);
         }
         let tenant = reader.str()?;
-        let mut wf_run_id = WfRunId { id: reader.str()?, parent_wf_run_id: None };
+        let mut wf_run_id = WfRunId {
+            id: reader.str()?,
+            parent_wf_run_id: None,
+        };
         let mut kind = reader.u8()?;
         while kind == CHILD {
-            wf_run_id = WfRunId { id: reader.str()?, parent_wf_run_id: Some(Box::new(wf_run_id)) };
+            wf_run_id = WfRunId {
+                id: reader.str()?,
+                parent_wf_run_id: Some(Box::new(wf_run_id)),
+            };
             kind = reader.u8()?;
         }
-        let Some(kind) = Kind::from_u8(kind) else { return Ok(None) };
+        let Some(kind) = Kind::from_u8(kind) else {
+            return Ok(None);
+        };
         let row = match kind {
             Kind::WfRun => Row::WfRun,
-            Kind::ThreadRun => Row::ThreadRun { number: reader.i32()?, archived: false },
-            Kind::InactiveThreadRun => Row::ThreadRun { number: reader.i32()?, archived: true },
-            Kind::Variable => Row::Variable { thread: reader.i32()?, name: reader.str()? },
-            Kind::NodeRun => Row::NodeRun { thread: reader.i32()?, position: reader.i32()? },
-            Kind::TaskRun => Row::TaskRun { guid: TaskGuid::read(&mut reader)?.to_string() },
-            Kind::Checkpoint => {
-                Row::Checkpoint { guid: TaskGuid::read(&mut reader)?.to_string(), number: reader.i32()? }
-            }
+            Kind::ThreadRun => Row::ThreadRun {
+                number: reader.i32()?,
+                archived: false,
+            },
+            Kind::InactiveThreadRun => Row::ThreadRun {
+                number: reader.i32()?,
+                archived: true,
+            },
+            Kind::Variable => Row::Variable {
+                thread: reader.i32()?,
+                name: reader.str()?,
+            },
+            Kind::NodeRun => Row::NodeRun {
+                thread: reader.i32()?,
+                position: reader.i32()?,
+            },
+            Kind::TaskRun => Row::TaskRun {
+                guid: TaskGuid::read(&mut reader)?.to_string(),
+            },
+            Kind::Checkpoint => Row::Checkpoint {
+                guid: TaskGuid::read(&mut reader)?.to_string(),
+                number: reader.i32()?,
+            },
             Kind::NodeOutput => Row::NodeOutput,
-            Kind::ExternalEvent => Row::ExternalEvent { def: reader.str()?, guid: reader.str()? },
+            Kind::ExternalEvent => Row::ExternalEvent {
+                def: reader.str()?,
+                guid: reader.str()?,
+            },
             Kind::UnclaimedEvent => Row::UnclaimedEvent,
         };
-        Ok(Some(RunRow { tenant, wf_run_id, row }))
+        Ok(Some(RunRow {
+            tenant,
+            wf_run_id,
+            row,
+        }))
     }
 }
 
@@ -338,7 +395,13 @@ pub fn named(table: u8, tenant: &str, name: &str) -> Bytes {
 
 /// All definitions of a tenant in a table whose name begins with `prefix`.
 pub fn named_prefix(table: u8, tenant: &str, prefix: &str) -> KeyRange {
-    KeyRange::prefix(&KeyWriter::new().u8(table).str(tenant).open_str(prefix).finish())
+    KeyRange::prefix(
+        &KeyWriter::new()
+            .u8(table)
+            .str(tenant)
+            .open_str(prefix)
+            .finish(),
+    )
 }
 
 /// A cluster-scoped object.
@@ -348,7 +411,13 @@ pub fn global(table: u8, id: &str) -> Bytes {
 
 /// One version of a WfSpec, live or retired.
 pub fn wf_spec(table: u8, tenant: &str, name: &str, major: i32, revision: i32) -> Bytes {
-    KeyWriter::new().u8(table).str(tenant).str(name).i32(major).i32(revision).finish()
+    KeyWriter::new()
+        .u8(table)
+        .str(tenant)
+        .str(name)
+        .i32(major)
+        .i32(revision)
+        .finish()
 }
 
 /// All versions of a WfSpec, ascending; of one major version if given.
@@ -379,34 +448,94 @@ mod tests {
     use super::*;
 
     fn id(chain: &[&str]) -> WfRunId {
-        let mut id = WfRunId { id: chain[0].to_owned(), parent_wf_run_id: None };
+        let mut id = WfRunId {
+            id: chain[0].to_owned(),
+            parent_wf_run_id: None,
+        };
         for part in &chain[1..] {
-            id = WfRunId { id: (*part).to_owned(), parent_wf_run_id: Some(Box::new(id)) };
+            id = WfRunId {
+                id: (*part).to_owned(),
+                parent_wf_run_id: Some(Box::new(id)),
+            };
         }
         id
     }
 
     #[test]
     fn keys_say_what_they_are() {
-        for chain in [&["root"][..], &["root", "child"], &["root", "child", "grandchild"]] {
+        for chain in [
+            &["root"][..],
+            &["root", "child"],
+            &["root", "child", "grandchild"],
+        ] {
             let run = RunKey::new("tenant", &id(chain));
             let rows = [
                 (run.wf_run(), Row::WfRun),
-                (run.thread_run(3), Row::ThreadRun { number: 3, archived: false }),
-                (run.inactive_thread_run(4), Row::ThreadRun { number: 4, archived: true }),
-                (run.variable(1, "x\0y"), Row::Variable { thread: 1, name: "x\0y".to_owned() }),
-                (run.node_run(0, 12), Row::NodeRun { thread: 0, position: 12 }),
-                (run.task_run("0-12").expect("a guid"), Row::TaskRun { guid: "0-12".to_owned() }),
-                (run.task_run("ut-0-12-3").expect("a guid"), Row::TaskRun { guid: "ut-0-12-3".to_owned() }),
+                (
+                    run.thread_run(3),
+                    Row::ThreadRun {
+                        number: 3,
+                        archived: false,
+                    },
+                ),
+                (
+                    run.inactive_thread_run(4),
+                    Row::ThreadRun {
+                        number: 4,
+                        archived: true,
+                    },
+                ),
+                (
+                    run.variable(1, "x\0y"),
+                    Row::Variable {
+                        thread: 1,
+                        name: "x\0y".to_owned(),
+                    },
+                ),
+                (
+                    run.node_run(0, 12),
+                    Row::NodeRun {
+                        thread: 0,
+                        position: 12,
+                    },
+                ),
+                (
+                    run.task_run("0-12").expect("a guid"),
+                    Row::TaskRun {
+                        guid: "0-12".to_owned(),
+                    },
+                ),
+                (
+                    run.task_run("ut-0-12-3").expect("a guid"),
+                    Row::TaskRun {
+                        guid: "ut-0-12-3".to_owned(),
+                    },
+                ),
                 (
                     run.checkpoint("0-12", 7).expect("a guid"),
-                    Row::Checkpoint { guid: "0-12".to_owned(), number: 7 },
+                    Row::Checkpoint {
+                        guid: "0-12".to_owned(),
+                        number: 7,
+                    },
                 ),
-                (run.external_event("def", "g"), Row::ExternalEvent { def: "def".to_owned(), guid: "g".to_owned() }),
+                (
+                    run.external_event("def", "g"),
+                    Row::ExternalEvent {
+                        def: "def".to_owned(),
+                        guid: "g".to_owned(),
+                    },
+                ),
             ];
             for (key, row) in rows {
                 let parsed = RunRow::parse(&key).expect("own key").expect("a run's row");
-                assert_eq!(parsed, RunRow { tenant: "tenant".to_owned(), wf_run_id: id(chain), row });
+                assert_eq!(
+                    parsed,
+                    RunRow {
+                        tenant: "tenant".to_owned(),
+                        wf_run_id: id(chain),
+                        row
+                    }
+                );
             }
         }
     }
@@ -423,12 +552,29 @@ mod tests {
         assert!(child.wf_run() > end);
         assert!(run.node_run(0, 9) < run.node_run(0, 10));
         assert!(run.task_run("0-9") < run.task_run("0-10"));
-        assert!(run.task_run("9-9") < run.task_run("ut-0-1-0"), "reminders come last");
+        assert!(
+            run.task_run("9-9") < run.task_run("ut-0-1-0"),
+            "reminders come last"
+        );
     }
 
     #[test]
     fn only_canonical_guids_have_keys() {
-        for bad in ["", "0", "0-", "-0", "0-1-2", "00-1", "0-01", "+0-1", "ut-0-1", "ut-0-1-2-3", "x-1", "0-1 ", "99999999999-1"] {
+        for bad in [
+            "",
+            "0",
+            "0-",
+            "-0",
+            "0-1-2",
+            "00-1",
+            "0-01",
+            "+0-1",
+            "ut-0-1",
+            "ut-0-1-2-3",
+            "x-1",
+            "0-1 ",
+            "99999999999-1",
+        ] {
             assert_eq!(TaskGuid::parse(bad), None, "{bad:?}");
         }
         assert_eq!(TaskGuid::parse("2-17"), Some(TaskGuid::of_node(2, 17)));

@@ -8,8 +8,8 @@ use prost::Message;
 use proto::littlehorse::edge::EdgeCondition;
 use proto::littlehorse::node::Node as NodeKind;
 use proto::littlehorse::{
-    ExternalEventDef, Node, TaskDef, ThreadSpec, ThreadVarDef, VariableAssignment, WfSpec, WfSpecId, exit_node, sleep_node,
-    task_node,
+    ExternalEventDef, Node, TaskDef, ThreadSpec, ThreadVarDef, VariableAssignment, WfSpec,
+    WfSpecId, exit_node, sleep_node, task_node,
 };
 use runtime::Rejection;
 
@@ -34,7 +34,11 @@ struct Thread {
 
 impl Spec {
     fn new(wf_spec: WfSpec) -> Spec {
-        let threads = wf_spec.thread_specs.iter().map(|(name, thread)| (name.clone(), Thread::of(thread))).collect();
+        let threads = wf_spec
+            .thread_specs
+            .iter()
+            .map(|(name, thread)| (name.clone(), Thread::of(thread)))
+            .collect();
         Spec { wf_spec, threads }
     }
 
@@ -48,7 +52,10 @@ impl Spec {
     /// # Errors
     /// `INTERNAL`: registration checks every name.
     pub fn thread(&self, name: &str) -> Result<&ThreadSpec, Rejection> {
-        self.wf_spec.thread_specs.get(name).ok_or_else(|| missing(&self.wf_spec, &format!("thread {name}")))
+        self.wf_spec
+            .thread_specs
+            .get(name)
+            .ok_or_else(|| missing(&self.wf_spec, &format!("thread {name}")))
     }
 
     /// A node of a thread.
@@ -72,20 +79,27 @@ impl Spec {
 
     /// Whether the output of a node is read anywhere in its thread, so that it must be found again.
     pub fn output_is_read(&self, thread: &str, node: &str) -> bool {
-        self.threads.get(thread).is_some_and(|thread| thread.outputs_read.contains(node))
+        self.threads
+            .get(thread)
+            .is_some_and(|thread| thread.outputs_read.contains(node))
     }
 
     /// The definition of a variable of a thread.
     pub fn variable(&self, thread: &str, name: &str) -> Option<&ThreadVarDef> {
         let defs = &self.wf_spec.thread_specs.get(thread)?.variable_defs;
-        defs.iter().find(|def| def.var_def.as_ref().is_some_and(|def| def.name == name))
+        defs.iter()
+            .find(|def| def.var_def.as_ref().is_some_and(|def| def.name == name))
     }
 }
 
 impl Thread {
     fn of(thread: &ThreadSpec) -> Thread {
         let entrypoint = thread.nodes.iter().find_map(|(name, node)| {
-            matches!(node.node, Some(proto::littlehorse::node::Node::Entrypoint(_))).then(|| name.clone())
+            matches!(
+                node.node,
+                Some(proto::littlehorse::node::Node::Entrypoint(_))
+            )
+            .then(|| name.clone())
         });
         Thread {
             entrypoint: entrypoint.unwrap_or_default(),
@@ -105,10 +119,12 @@ fn decode<T: Message + Default>(raw: &[u8]) -> Option<T> {
 
 /// A WfSpec by its exact id; a deleted one too, for the runs that are on it.
 pub fn wf_spec_of_run(view: &GlobalView, tenant: &str, id: &WfSpecId) -> Option<Arc<Spec>> {
-    [key::WF_SPECS, key::RETIRED_WF_SPECS].into_iter().find_map(|table| {
-        let key = key::wf_spec(table, tenant, &id.name, id.major_version, id.revision);
-        view.get_decoded(&key, |raw| decode(raw).map(Spec::new))
-    })
+    [key::WF_SPECS, key::RETIRED_WF_SPECS]
+        .into_iter()
+        .find_map(|table| {
+            let key = key::wf_spec(table, tenant, &id.name, id.major_version, id.revision);
+            view.get_decoded(&key, |raw| decode(raw).map(Spec::new))
+        })
 }
 
 /// The WfSpec that a request means: exactly that version, or the latest revision of a major version, or the latest. A
@@ -133,7 +149,11 @@ pub fn task_def(view: &GlobalView, tenant: &str, name: &str) -> Option<Arc<TaskD
 }
 
 /// An ExternalEventDef.
-pub fn external_event_def(view: &GlobalView, tenant: &str, name: &str) -> Option<Arc<ExternalEventDef>> {
+pub fn external_event_def(
+    view: &GlobalView,
+    tenant: &str,
+    name: &str,
+) -> Option<Arc<ExternalEventDef>> {
     view.get_decoded(&key::named(key::EXTERNAL_EVENT_DEFS, tenant, name), decode)
 }
 
@@ -147,9 +167,13 @@ pub fn used_by(thread: &ThreadSpec) -> Used {
                 Some(EdgeCondition::LegacyCondition(condition)) => used.legacy_condition(condition),
                 None => {}
             }
-            edge.variable_mutations.iter().for_each(|mutation| used.mutation(mutation));
+            edge.variable_mutations
+                .iter()
+                .for_each(|mutation| used.mutation(mutation));
         }
-        assignments_of(node).into_iter().for_each(|assignment| used.assignment(assignment));
+        assignments_of(node)
+            .into_iter()
+            .for_each(|assignment| used.assignment(assignment));
     }
     used
 }
@@ -164,7 +188,11 @@ fn assignments_of(node: &Node) -> Vec<&VariableAssignment> {
             };
             name.into_iter().chain(&task.variables).collect()
         }
-        Some(NodeKind::ExternalEvent(event)) => event.timeout_seconds.iter().chain(&event.correlation_key).collect(),
+        Some(NodeKind::ExternalEvent(event)) => event
+            .timeout_seconds
+            .iter()
+            .chain(&event.correlation_key)
+            .collect(),
         Some(NodeKind::Sleep(sleep)) => match &sleep.sleep_length {
             Some(
                 sleep_node::SleepLength::RawSeconds(length)

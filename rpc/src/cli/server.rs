@@ -41,7 +41,8 @@ pub(crate) struct Flags {
 }
 
 pub(crate) fn run(flags: Flags) -> Result<(), String> {
-    let config = Config::load(flags.config.as_deref(), &flags).map_err(|error| error.to_string())?;
+    let config =
+        Config::load(flags.config.as_deref(), &flags).map_err(|error| error.to_string())?;
     logs(config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -52,7 +53,9 @@ pub(crate) fn run(flags: Flags) -> Result<(), String> {
 
 fn logs(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_target(false).init(),
         LogFormat::Json => builder.json().init(),
@@ -62,10 +65,14 @@ fn logs(format: LogFormat) {
 async fn serve(config: &Config) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let server = Server::start(config).await.map_err(|error| error.to_string())?;
+    let server = Server::start(config)
+        .await
+        .map_err(|error| error.to_string())?;
     tracing::info!(grpc = %server.addr(), http = ?server.http_addr(), "serving");
     let port = server.addr().port();
-    tracing::info!("next: pip install littlehorse-client==1.3.0 && LHC_API_PORT={port} python examples/quickstart/quickstart.py");
+    tracing::info!(
+        "next: pip install littlehorse-client==1.3.0 && LHC_API_PORT={port} python examples/quickstart/quickstart.py"
+    );
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),

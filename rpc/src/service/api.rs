@@ -4,145 +4,176 @@ use std::sync::Arc;
 
 use proto::littlehorse::little_horse_server::LittleHorse;
 use proto::littlehorse::*;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Service;
-use super::poll::PollStream;
 
 type Answer<T> = Result<Response<T>, Status>;
 
+/// The service as tonic takes it.
+pub(crate) struct Api(pub Arc<Service>);
+
 #[tonic::async_trait]
-impl LittleHorse for Arc<Service> {
+impl LittleHorse for Api {
     async fn put_task_def(&self, request: Request<PutTaskDefRequest>) -> Answer<TaskDef> {
-        Service::put_task_def(self, request).await
+        self.0.put_task_def(request).await
     }
     async fn get_task_def(&self, request: Request<TaskDefId>) -> Answer<TaskDef> {
-        Service::get_task_def(self, request)
+        self.0.get_task_def(request)
     }
     async fn delete_task_def(&self, request: Request<DeleteTaskDefRequest>) -> Answer<()> {
-        Service::delete_task_def(self, request).await
+        self.0.delete_task_def(request).await
     }
-    async fn search_task_def(&self, request: Request<SearchTaskDefRequest>) -> Answer<TaskDefIdList> {
-        Service::search_task_def(self, request)
+    async fn search_task_def(
+        &self,
+        request: Request<SearchTaskDefRequest>,
+    ) -> Answer<TaskDefIdList> {
+        self.0.search_task_def(request)
     }
-    async fn put_external_event_def(&self, request: Request<PutExternalEventDefRequest>) -> Answer<ExternalEventDef> {
-        Service::put_external_event_def(self, request).await
+    async fn put_external_event_def(
+        &self,
+        request: Request<PutExternalEventDefRequest>,
+    ) -> Answer<ExternalEventDef> {
+        self.0.put_external_event_def(request).await
     }
-    async fn get_external_event_def(&self, request: Request<ExternalEventDefId>) -> Answer<ExternalEventDef> {
-        Service::get_external_event_def(self, request)
+    async fn get_external_event_def(
+        &self,
+        request: Request<ExternalEventDefId>,
+    ) -> Answer<ExternalEventDef> {
+        self.0.get_external_event_def(request)
     }
-    async fn delete_external_event_def(&self, request: Request<DeleteExternalEventDefRequest>) -> Answer<()> {
-        Service::delete_external_event_def(self, request).await
+    async fn delete_external_event_def(
+        &self,
+        request: Request<DeleteExternalEventDefRequest>,
+    ) -> Answer<()> {
+        self.0.delete_external_event_def(request).await
     }
     async fn search_external_event_def(
         &self,
         request: Request<SearchExternalEventDefRequest>,
     ) -> Answer<ExternalEventDefIdList> {
-        Service::search_external_event_def(self, request)
+        self.0.search_external_event_def(request)
     }
     async fn put_wf_spec(&self, request: Request<PutWfSpecRequest>) -> Answer<WfSpec> {
-        Service::put_wf_spec(self, request).await
+        self.0.put_wf_spec(request).await
     }
     async fn get_wf_spec(&self, request: Request<WfSpecId>) -> Answer<WfSpec> {
-        Service::get_wf_spec(self, request)
+        self.0.get_wf_spec(request)
     }
     async fn get_latest_wf_spec(&self, request: Request<GetLatestWfSpecRequest>) -> Answer<WfSpec> {
-        Service::get_latest_wf_spec(self, request)
+        self.0.get_latest_wf_spec(request)
     }
     async fn delete_wf_spec(&self, request: Request<DeleteWfSpecRequest>) -> Answer<()> {
-        Service::delete_wf_spec(self, request).await
+        self.0.delete_wf_spec(request).await
     }
     async fn search_wf_spec(&self, request: Request<SearchWfSpecRequest>) -> Answer<WfSpecIdList> {
-        Service::search_wf_spec(self, request)
+        self.0.search_wf_spec(request)
     }
     async fn run_wf(&self, request: Request<RunWfRequest>) -> Answer<WfRun> {
-        Service::run_wf(self, request).await
+        self.0.run_wf(request).await
     }
     async fn get_wf_run(&self, request: Request<WfRunId>) -> Answer<WfRun> {
-        Service::get_wf_run(self, request).await
+        self.0.get_wf_run(request).await
     }
     async fn stop_wf_run(&self, request: Request<StopWfRunRequest>) -> Answer<()> {
-        Service::stop_wf_run(self, request).await
+        self.0.stop_wf_run(request).await
     }
     async fn resume_wf_run(&self, request: Request<ResumeWfRunRequest>) -> Answer<()> {
-        Service::resume_wf_run(self, request).await
+        self.0.resume_wf_run(request).await
     }
     async fn delete_wf_run(&self, request: Request<DeleteWfRunRequest>) -> Answer<()> {
-        Service::delete_wf_run(self, request).await
+        self.0.delete_wf_run(request).await
     }
     async fn search_wf_run(&self, request: Request<SearchWfRunRequest>) -> Answer<WfRunIdList> {
-        Service::search_wf_run(self, request).await
+        self.0.search_wf_run(request).await
     }
     async fn get_node_run(&self, request: Request<NodeRunId>) -> Answer<NodeRun> {
-        Service::get_node_run(self, request).await
+        self.0.get_node_run(request).await
     }
     async fn list_node_runs(&self, request: Request<ListNodeRunsRequest>) -> Answer<NodeRunList> {
-        Service::list_node_runs(self, request).await
+        self.0.list_node_runs(request).await
     }
     async fn get_variable(&self, request: Request<VariableId>) -> Answer<Variable> {
-        Service::get_variable(self, request).await
+        self.0.get_variable(request).await
     }
     async fn list_variables(&self, request: Request<ListVariablesRequest>) -> Answer<VariableList> {
-        Service::list_variables(self, request).await
+        self.0.list_variables(request).await
     }
     async fn get_task_run(&self, request: Request<TaskRunId>) -> Answer<TaskRun> {
-        Service::get_task_run(self, request).await
+        self.0.get_task_run(request).await
     }
     async fn list_task_runs(&self, request: Request<ListTaskRunsRequest>) -> Answer<TaskRunList> {
-        Service::list_task_runs(self, request).await
+        self.0.list_task_runs(request).await
     }
-    async fn search_task_run(&self, request: Request<SearchTaskRunRequest>) -> Answer<TaskRunIdList> {
-        Service::search_task_run(self, request).await
+    async fn search_task_run(
+        &self,
+        request: Request<SearchTaskRunRequest>,
+    ) -> Answer<TaskRunIdList> {
+        self.0.search_task_run(request).await
     }
     async fn register_task_worker(
         &self,
         request: Request<RegisterTaskWorkerRequest>,
     ) -> Answer<RegisterTaskWorkerResponse> {
-        Service::register_task_worker(self, request).await
+        self.0.register_task_worker(request).await
     }
     async fn get_task_worker_group(&self, request: Request<TaskDefId>) -> Answer<TaskWorkerGroup> {
-        Service::get_task_worker_group(self, request).await
+        self.0.get_task_worker_group(request).await
     }
 
-    type PollTaskStream = PollStream;
-
-    async fn poll_task(&self, request: Request<Streaming<PollTaskRequest>>) -> Answer<PollStream> {
-        Service::poll(Arc::clone(self), request).await
+    async fn poll_task(
+        &self,
+        request: Request<Streaming<PollTaskRequest>>,
+    ) -> Answer<BoxStream<PollTaskResponse>> {
+        Service::poll(Arc::clone(&self.0), request).await
     }
     async fn report_task(&self, request: Request<ReportTaskRun>) -> Answer<()> {
-        Service::report_task(self, request).await
+        self.0.report_task(request).await
     }
-    async fn put_checkpoint(&self, request: Request<PutCheckpointRequest>) -> Answer<PutCheckpointResponse> {
-        Service::put_checkpoint(self, request).await
+    async fn put_checkpoint(
+        &self,
+        request: Request<PutCheckpointRequest>,
+    ) -> Answer<PutCheckpointResponse> {
+        self.0.put_checkpoint(request).await
     }
     async fn get_checkpoint(&self, request: Request<CheckpointId>) -> Answer<Checkpoint> {
-        Service::get_checkpoint(self, request).await
+        self.0.get_checkpoint(request).await
     }
-    async fn put_external_event(&self, request: Request<PutExternalEventRequest>) -> Answer<ExternalEvent> {
-        Service::put_external_event(self, request).await
+    async fn put_external_event(
+        &self,
+        request: Request<PutExternalEventRequest>,
+    ) -> Answer<ExternalEvent> {
+        self.0.put_external_event(request).await
     }
     async fn get_external_event(&self, request: Request<ExternalEventId>) -> Answer<ExternalEvent> {
-        Service::get_external_event(self, request).await
+        self.0.get_external_event(request).await
     }
-    async fn list_external_events(&self, request: Request<ListExternalEventsRequest>) -> Answer<ExternalEventList> {
-        Service::list_external_events(self, request).await
+    async fn list_external_events(
+        &self,
+        request: Request<ListExternalEventsRequest>,
+    ) -> Answer<ExternalEventList> {
+        self.0.list_external_events(request).await
     }
-    async fn search_external_event(&self, request: Request<SearchExternalEventRequest>) -> Answer<ExternalEventIdList> {
-        Service::search_external_event(self, request).await
+    async fn search_external_event(
+        &self,
+        request: Request<SearchExternalEventRequest>,
+    ) -> Answer<ExternalEventIdList> {
+        self.0.search_external_event(request).await
     }
     async fn put_tenant(&self, request: Request<PutTenantRequest>) -> Answer<Tenant> {
-        Service::put_tenant(self, request).await
+        self.0.put_tenant(request).await
     }
     async fn get_tenant(&self, request: Request<TenantId>) -> Answer<Tenant> {
-        Service::get_tenant(self, request)
+        self.0.get_tenant(request)
     }
     async fn search_tenant(&self, request: Request<SearchTenantRequest>) -> Answer<TenantIdList> {
-        Service::search_tenant(self, request)
+        self.0.search_tenant(request)
     }
     async fn whoami(&self, request: Request<()>) -> Answer<Principal> {
-        Service::whoami(self, request)
+        self.0.whoami(request)
     }
     async fn get_server_version(&self, request: Request<()>) -> Answer<LittleHorseVersion> {
-        Service::server_version(self, request)
+        self.0.server_version(request)
     }
 }

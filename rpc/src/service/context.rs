@@ -22,8 +22,15 @@ impl Service {
     pub(super) fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         let caller = self.cluster_caller(request)?;
         let known = caller.tenant == DEFAULT_TENANT
-            || self.metadata().get(&key::global(key::TENANTS, &caller.tenant)).is_some();
-        if known { Ok(caller) } else { Err(Status::permission_denied("Tenant not allowed")) }
+            || self
+                .metadata()
+                .get(&key::global(key::TENANTS, &caller.tenant))
+                .is_some();
+        if known {
+            Ok(caller)
+        } else {
+            Err(Status::permission_denied("Tenant not allowed"))
+        }
     }
 
     /// The context of a call on tenants, principals or quotas, for which the header's tenant need not exist.
@@ -35,10 +42,15 @@ impl Service {
         let tenant = match request.metadata().get_all("tenantid").iter().last() {
             None => DEFAULT_TENANT.to_owned(),
             Some(value) => {
-                let text = value.to_str().map_err(|_| Status::permission_denied("Tenant not allowed"))?;
+                let text = value
+                    .to_str()
+                    .map_err(|_| Status::permission_denied("Tenant not allowed"))?;
                 text.trim().to_owned()
             }
         };
-        Ok(Caller { tenant, principal: ANONYMOUS.to_owned() })
+        Ok(Caller {
+            tenant,
+            principal: ANONYMOUS.to_owned(),
+        })
     }
 }

@@ -5,7 +5,8 @@ use runtime::{Rejection, RejectionCode, SubmitError};
 use tonic::{Code, Status};
 
 /// What clients are told of a defect of ours.
-const INTERNAL: &str = "An unexpected internal error occurred. Please contact support for assistance.";
+const INTERNAL: &str =
+    "An unexpected internal error occurred. Please contact support for assistance.";
 
 pub(crate) fn internal(error: impl std::fmt::Display) -> Status {
     tracing::error!(%error, "internal error");
@@ -26,7 +27,9 @@ pub(super) fn of_rejection(rejection: Rejection) -> Status {
 pub(super) fn of_submit(error: SubmitError) -> Status {
     match error {
         SubmitError::Rejected(rejection) => of_rejection(rejection),
-        SubmitError::Overloaded | SubmitError::TooLarge { .. } => Status::resource_exhausted(error.to_string()),
+        SubmitError::Overloaded | SubmitError::TooLarge { .. } => {
+            Status::resource_exhausted(error.to_string())
+        }
         SubmitError::Unavailable(why) => Status::unavailable(why),
     }
 }

@@ -5,8 +5,8 @@ use index::key::KeyReader;
 use proto::ironhorse::v1::core_command::Command;
 use proto::ironhorse::v1::{ExternalEventRow, PutExternalEvent};
 use proto::littlehorse::{
-    ExternalEvent, ExternalEventId, ExternalEventIdList, ExternalEventList, ListExternalEventsRequest,
-    PutExternalEventRequest, SearchExternalEventRequest, WfRunId,
+    ExternalEvent, ExternalEventId, ExternalEventIdList, ExternalEventList,
+    ListExternalEventsRequest, PutExternalEventRequest, SearchExternalEventRequest, WfRunId,
 };
 use tonic::{Request, Response, Status};
 use workflow::command::{split_wf_run_id, wf_run_id};
@@ -19,17 +19,26 @@ use super::{PageRequest, Service, criteria, error};
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Service {
-    pub(super) async fn put_external_event(&self, request: Request<PutExternalEventRequest>) -> Answer<ExternalEvent> {
+    pub(super) async fn put_external_event(
+        &self,
+        request: Request<PutExternalEventRequest>,
+    ) -> Answer<ExternalEvent> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
         let given = request.guid.clone().filter(|guid| !guid.is_empty());
         let guid = given.unwrap_or_else(|| self.ids.object_id());
         let route = super::wf_run::route(&request.wf_run_id);
-        let command = Command::PutExternalEvent(PutExternalEvent { request: Some(request), guid });
+        let command = Command::PutExternalEvent(PutExternalEvent {
+            request: Some(request),
+            guid,
+        });
         Ok(Response::new(self.core(&caller, &route, command).await?))
     }
 
-    pub(super) async fn get_external_event(&self, request: Request<ExternalEventId>) -> Answer<ExternalEvent> {
+    pub(super) async fn get_external_event(
+        &self,
+        request: Request<ExternalEventId>,
+    ) -> Answer<ExternalEvent> {
         let caller = self.caller(&request)?;
         let mut id = request.into_inner();
         let run_id = split_wf_run_id(id.wf_run_id.clone().unwrap_or_default());
@@ -46,7 +55,11 @@ impl Service {
     ) -> Answer<ExternalEventList> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let plain = ListExternalEventsRequest { limit: None, bookmark: None, ..request.clone() };
+        let plain = ListExternalEventsRequest {
+            limit: None,
+            bookmark: None,
+            ..request.clone()
+        };
         let id = wf_run_id("wf_run_id", request.wf_run_id).map_err(error::of_rejection)?;
         let asked = PageRequest {
             rpc: "ListExternalEvents",
@@ -57,18 +70,31 @@ impl Service {
         let range = RunKey::new(&caller.tenant, &id).all(Kind::ExternalEvent);
         let groups = vec![self.group_of(id.root_id())];
         let page = self
-            .page(&caller, asked, groups, Family::State, range, async |key, value| {
-                let Some(RunRow { wf_run_id, row: Row::ExternalEvent { def, guid }, .. }) =
-                    RunRow::parse(key).map_err(error::internal)?
-                else {
-                    return Ok(None);
-                };
-                let row: ExternalEventRow = record::decode(value).map_err(error::of_rejection)?;
-                let id = record::external_event::id(wf_run_id, &def, &guid);
-                Ok(Some(record::external_event::public(id, row)))
-            })
+            .page(
+                &caller,
+                asked,
+                groups,
+                (Family::State, range),
+                |key, value| async move {
+                    let Some(RunRow {
+                        wf_run_id,
+                        row: Row::ExternalEvent { def, guid },
+                        ..
+                    }) = RunRow::parse(&key).map_err(error::internal)?
+                    else {
+                        return Ok(None);
+                    };
+                    let row: ExternalEventRow =
+                        record::decode(&value).map_err(error::of_rejection)?;
+                    let id = record::external_event::id(wf_run_id, &def, &guid);
+                    Ok(Some(record::external_event::public(id, row)))
+                },
+            )
             .await?;
-        Ok(Response::new(ExternalEventList { results: page.results, bookmark: page.bookmark }))
+        Ok(Response::new(ExternalEventList {
+            results: page.results,
+            bookmark: page.bookmark,
+        }))
     }
 
     pub(super) async fn search_external_event(
@@ -77,15 +103,26 @@ impl Service {
     ) -> Answer<ExternalEventIdList> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let plain = SearchExternalEventRequest { limit: None, bookmark: None, ..request.clone() };
+        let plain = SearchExternalEventRequest {
+            limit: None,
+            bookmark: None,
+            ..request.clone()
+        };
         let def = request.external_event_def_id.unwrap_or_default().name;
         if def.trim().is_empty() {
-            return Err(Status::invalid_argument("Missing required argument: external_event_def_id"));
+            return Err(Status::invalid_argument(
+                "Missing required argument: external_event_def_id",
+            ));
         }
         if spec::external_event_def(&self.metadata(), &caller.tenant, &def).is_none() {
-            return Err(Status::invalid_argument(format!("ExternalEventDef {def} does not exist")));
+            return Err(Status::invalid_argument(format!(
+                "ExternalEventDef {def} does not exist"
+            )));
         }
-        let times = Times::new(request.earliest_start.as_ref(), request.latest_start.as_ref());
+        let times = Times::new(
+            request.earliest_start.as_ref(),
+            request.latest_start.as_ref(),
+        );
         let range = record::external_event::index_range(&caller.tenant, &def, request.is_claimed);
         let asked = PageRequest {
             rpc: "SearchExternalEvent",
@@ -93,20 +130,29 @@ impl Service {
             limit: request.limit,
             bookmark: request.bookmark.as_ref(),
         };
-        let prefix = created::prefix_len(&range);
+        let (def, prefix) = (&def, created::prefix_len(&range));
         let groups = self.engine.route().all().collect();
         let page = self
-            .page(&caller, asked, groups, Family::Index, times.narrow(range), async |key, _| {
-                let mut rest = KeyReader::new(&key[prefix..]);
-                let id = (|| {
-                    rest.i64()?;
-                    let wf_run_id = WfRunId::from_any_text(&rest.str()?);
-                    Ok(record::external_event::id(wf_run_id, &def, &rest.str()?))
-                })()
-                .map_err(|error: index::key::KeyError| super::error::internal(error))?;
-                Ok(Some(id))
-            })
+            .page(
+                &caller,
+                asked,
+                groups,
+                (Family::Index, times.narrow(range)),
+                |key, _| async move {
+                    let mut rest = KeyReader::new(&key[prefix..]);
+                    let id = (|| {
+                        rest.i64()?;
+                        let wf_run_id = WfRunId::from_any_text(&rest.str()?);
+                        Ok(record::external_event::id(wf_run_id, def, &rest.str()?))
+                    })()
+                    .map_err(|error: index::key::KeyError| super::error::internal(error))?;
+                    Ok(Some(id))
+                },
+            )
             .await?;
-        Ok(Response::new(ExternalEventIdList { results: page.results, bookmark: page.bookmark }))
+        Ok(Response::new(ExternalEventIdList {
+            results: page.results,
+            bookmark: page.bookmark,
+        }))
     }
 }

@@ -8,6 +8,7 @@ mod external_event;
 mod metadata;
 mod naming;
 mod node_run;
+mod page;
 mod poll;
 mod task_run;
 mod tenancy;
@@ -19,32 +20,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use index::{Family, GlobalView, KeyRange};
+use index::{Family, GlobalView};
 use prost::Message;
 use proto::ironhorse::v1::core_command::Command as CoreContent;
 use proto::ironhorse::v1::metadata_command::Command as MetadataContent;
 use proto::ironhorse::v1::{CoreCommand, MetadataCommand};
 use proto::littlehorse::LhHostInfo;
-use query::{Bookmark, Digest, Local, Merge, Partition, Search, Secret};
+use query::{Local, Partition, Secret};
 use runtime::Engine;
 use tokio::sync::watch;
 use tonic::Status;
 use wal::GroupId;
 
+pub(crate) use api::Api;
 pub(crate) use context::Caller;
 pub(crate) use naming::RequestIds;
+pub(crate) use page::{PageRequest, criteria};
 pub(crate) use unbuilt::NameUnbuilt;
 
 /// The largest command, in bytes (spec 08, section 7.6).
 const MAX_COMMAND: usize = 1_047_000;
 /// How long a call waits for its command (spec 08, section 7.4).
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Results of a page when the request names no limit, and the most that one page holds (spec 07, section 1.2).
-const DEFAULT_LIMIT: i32 = 100;
-const MAX_LIMIT: usize = 1000;
-/// A page ends early before it outgrows what clients accept (spec 07, section 5).
-const MAX_PAGE_BYTES: usize = 3_500_000;
-
 /// The public API over an engine.
 pub(crate) struct Service {
     pub engine: Arc<Engine>,
@@ -54,21 +51,6 @@ pub(crate) struct Service {
     pub advertised: LhHostInfo,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
-}
-
-/// A page of a search or list.
-pub(crate) struct Page<T> {
-    pub results: Vec<T>,
-    pub bookmark: Option<Bytes>,
-}
-
-/// Which page of which search is asked for.
-pub(crate) struct PageRequest<'a> {
-    pub rpc: &'static str,
-    /// The request without limit and bookmark.
-    pub criteria: Vec<u8>,
-    pub limit: Option<i32>,
-    pub bookmark: Option<&'a Bytes>,
 }
 
 impl Service {
@@ -90,11 +72,16 @@ impl Service {
             principal: caller.principal.clone(),
             command: Some(command),
         };
-        self.submit(self.engine.route().group_of(route.as_bytes()), &command).await
+        self.submit(self.engine.route().group_of(route.as_bytes()), &command)
+            .await
     }
 
     /// Executes a metadata command and decodes the answer.
-    async fn meta<T: Message + Default>(&self, caller: &Caller, command: MetadataContent) -> Result<T, Status> {
+    async fn meta<T: Message + Default>(
+        &self,
+        caller: &Caller,
+        command: MetadataContent,
+    ) -> Result<T, Status> {
         let command = MetadataCommand {
             version: 1,
             tenant: caller.tenant.clone(),
@@ -104,7 +91,11 @@ impl Service {
         self.submit(GroupId::METADATA, &command).await
     }
 
-    async fn submit<T: Message + Default>(&self, group: GroupId, command: &impl Message) -> Result<T, Status> {
+    async fn submit<T: Message + Default>(
+        &self,
+        group: GroupId,
+        command: &impl Message,
+    ) -> Result<T, Status> {
         let size = command.encoded_len();
         if size > MAX_COMMAND {
             return Err(Status::resource_exhausted(format!(
@@ -119,7 +110,9 @@ impl Service {
         match tokio::time::timeout(PATIENCE, self.engine.submit(group, id, payload)).await {
             Ok(Ok(answer)) => T::decode(answer).map_err(error::internal),
             Ok(Err(refused)) => Err(error::of_submit(refused)),
-            Err(_) => Err(Status::deadline_exceeded(format!("command {id} was not executed within 60 s"))),
+            Err(_) => Err(Status::deadline_exceeded(format!(
+                "command {id} was not executed within 60 s"
+            ))),
         }
     }
 
@@ -143,79 +136,18 @@ impl Service {
         }
     }
 
-    async fn find_row<T: workflow::record::Row>(&self, route: &str, key: &[u8]) -> Result<Option<T>, Status> {
+    async fn find_row<T: workflow::record::Row>(
+        &self,
+        route: &str,
+        key: &[u8],
+    ) -> Result<Option<T>, Status> {
         let partition = self.partition(self.group_of(route))?;
-        let value = partition.get(Family::State, key).await.map_err(error::of_query)?;
-        value.map(|value| workflow::record::decode(&value).map_err(error::of_rejection)).transpose()
+        let value = partition
+            .get(Family::State, key)
+            .await
+            .map_err(error::of_query)?;
+        value
+            .map(|value| workflow::record::decode(&value).map_err(error::of_rejection))
+            .transpose()
     }
-
-    /// One page over the rows of a range. `take` turns a row into a result, or leaves it out.
-    async fn page<T: Message>(
-        &self,
-        caller: &Caller,
-        request: PageRequest<'_>,
-        groups: Vec<GroupId>,
-        family: Family,
-        range: KeyRange,
-        mut take: impl AsyncFnMut(&Bytes, &Bytes) -> Result<Option<T>, Status>,
-    ) -> Result<Page<T>, Status> {
-        let digest = Digest::of(&[caller.tenant.as_bytes(), request.rpc.as_bytes(), &request.criteria]);
-        let sealed = request.bookmark.map_or(&[][..], |bookmark| bookmark);
-        let bookmark = Bookmark::open(sealed, digest, &self.secret).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
-        let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).map(|limit| limit.min(MAX_LIMIT));
-        let limit = limit.ok_or_else(|| Status::invalid_argument("limit must be positive"))?;
-        let partitions = groups.into_iter().map(|group| self.partition(group)).collect::<Result<Vec<_>, _>>()?;
-        let search = Search { family, range, after: bookmark.map(|bookmark| bookmark.after), page: limit + 1 };
-        let mut rows = Merge::new(search, partitions);
-        let mut page = Page { results: Vec::new(), bookmark: None };
-        let (mut last, mut bytes) = (Bytes::new(), 0);
-        while let Some((key, value)) = rows.next().await.map_err(error::of_query)? {
-            let Some(result) = take(&key, &value).await? else { continue };
-            bytes += result.encoded_len();
-            if page.results.len() == limit || (bytes > MAX_PAGE_BYTES && !page.results.is_empty()) {
-                page.bookmark = Some(Bookmark { after: last }.seal(digest, &self.secret));
-                break;
-            }
-            page.results.push(result);
-            last = key;
-        }
-        Ok(page)
-    }
-
-    /// Like [`Service::page`], over the metadata.
-    fn metadata_page<T: Message>(
-        &self,
-        caller: &Caller,
-        request: &PageRequest<'_>,
-        mut range: KeyRange,
-        mut take: impl FnMut(&Bytes, &Bytes) -> Option<T>,
-    ) -> Result<Page<T>, Status> {
-        let digest = Digest::of(&[caller.tenant.as_bytes(), request.rpc.as_bytes(), &request.criteria]);
-        let sealed = request.bookmark.map_or(&[][..], |bookmark| bookmark);
-        let bookmark = Bookmark::open(sealed, digest, &self.secret).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
-        let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).map(|limit| limit.min(MAX_LIMIT));
-        let limit = limit.ok_or_else(|| Status::invalid_argument("limit must be positive"))?;
-        if let Some(bookmark) = bookmark {
-            range.start = std::ops::Bound::Excluded(bookmark.after);
-        }
-        let mut page = Page { results: Vec::new(), bookmark: None };
-        let mut last = Bytes::new();
-        for (key, value) in self.metadata().scan(&range, usize::MAX, false) {
-            let Some(result) = take(&key, &value) else { continue };
-            if page.results.len() == limit {
-                page.bookmark = Some(Bookmark { after: last }.seal(digest, &self.secret));
-                break;
-            }
-            page.results.push(result);
-            last = key;
-        }
-        Ok(page)
-    }
-}
-
-/// The criteria of a search: the request as the client sent it, but for limit and bookmark, which the caller clears.
-fn criteria(request: &impl Message) -> Vec<u8> {
-    request.encode_to_vec()
 }

@@ -15,7 +15,10 @@ impl RequestIds {
     pub(crate) fn new() -> std::io::Result<RequestIds> {
         let mut process = [0; 8];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut process)?;
-        Ok(RequestIds { process: u64::from_be_bytes(process), count: AtomicU64::new(0) })
+        Ok(RequestIds {
+            process: u64::from_be_bytes(process),
+            count: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn next(&self) -> RequestId {

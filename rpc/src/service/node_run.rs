@@ -11,13 +11,25 @@ use workflow::record;
 use super::{PageRequest, Service, criteria, error};
 
 impl Service {
-    pub(super) async fn get_node_run(&self, request: Request<NodeRunId>) -> Result<Response<NodeRun>, Status> {
+    pub(super) async fn get_node_run(
+        &self,
+        request: Request<NodeRunId>,
+    ) -> Result<Response<NodeRun>, Status> {
         let caller = self.caller(&request)?;
-        let NodeRunId { wf_run_id, thread_run_number, position } = request.into_inner();
+        let NodeRunId {
+            wf_run_id,
+            thread_run_number,
+            position,
+        } = request.into_inner();
         let id = split_wf_run_id(wf_run_id.unwrap_or_default());
         let key = RunKey::new(&caller.tenant, &id).node_run(thread_run_number, position);
         let row: NodeRunRow = self.row(id.root_id(), &key).await?;
-        Ok(Response::new(record::node_run::public(id, thread_run_number, position, row)))
+        Ok(Response::new(record::node_run::public(
+            id,
+            thread_run_number,
+            position,
+            row,
+        )))
     }
 
     pub(super) async fn list_node_runs(
@@ -26,7 +38,11 @@ impl Service {
     ) -> Result<Response<NodeRunList>, Status> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let plain = ListNodeRunsRequest { limit: None, bookmark: None, ..request.clone() };
+        let plain = ListNodeRunsRequest {
+            limit: None,
+            bookmark: None,
+            ..request.clone()
+        };
         let id = wf_run_id("wf_run_id", request.wf_run_id).map_err(error::of_rejection)?;
         let run = RunKey::new(&caller.tenant, &id);
         let range = match request.thread_run_number {
@@ -41,16 +57,30 @@ impl Service {
         };
         let groups = vec![self.group_of(id.root_id())];
         let page = self
-            .page(&caller, asked, groups, Family::State, range, async |key, value| {
-                let Some(RunRow { wf_run_id, row: Row::NodeRun { thread, position }, .. }) =
-                    RunRow::parse(key).map_err(error::internal)?
-                else {
-                    return Ok(None);
-                };
-                let row: NodeRunRow = record::decode(value).map_err(error::of_rejection)?;
-                Ok(Some(record::node_run::public(wf_run_id, thread, position, row)))
-            })
+            .page(
+                &caller,
+                asked,
+                groups,
+                (Family::State, range),
+                |key, value| async move {
+                    let Some(RunRow {
+                        wf_run_id,
+                        row: Row::NodeRun { thread, position },
+                        ..
+                    }) = RunRow::parse(&key).map_err(error::internal)?
+                    else {
+                        return Ok(None);
+                    };
+                    let row: NodeRunRow = record::decode(&value).map_err(error::of_rejection)?;
+                    Ok(Some(record::node_run::public(
+                        wf_run_id, thread, position, row,
+                    )))
+                },
+            )
             .await?;
-        Ok(Response::new(NodeRunList { results: page.results, bookmark: page.bookmark }))
+        Ok(Response::new(NodeRunList {
+            results: page.results,
+            bookmark: page.bookmark,
+        }))
     }
 }

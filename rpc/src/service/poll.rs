@@ -1,7 +1,6 @@
 //! PollTask: each request is one credit for one task (spec 04, section 7).
 
 use std::collections::BTreeSet;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,12 +11,10 @@ use proto::littlehorse::{PollTaskRequest, PollTaskResponse};
 use runtime::{Consumer, Waiter};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::{Stream, StreamExt};
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Service, error};
-
-/// What a stream sends.
-pub(super) type PollStream = Pin<Box<dyn Stream<Item = Result<PollTaskResponse, Status>> + Send>>;
 
 /// The worker's end of a stream. The channel holds no more than the worker has asked for.
 struct Worker {
@@ -40,17 +37,25 @@ impl Service {
     pub(super) async fn poll(
         self: Arc<Service>,
         request: Request<Streaming<PollTaskRequest>>,
-    ) -> Result<Response<PollStream>, Status> {
+    ) -> Result<Response<BoxStream<PollTaskResponse>>, Status> {
         let caller = self.caller(&request)?;
         let (sender, receiver) = unbounded_channel();
-        let worker = Arc::new(Worker { tasks: sender, withdrawn: AtomicBool::new(false) });
+        let worker = Arc::new(Worker {
+            tasks: sender,
+            withdrawn: AtomicBool::new(false),
+        });
         tokio::spawn(self.listen(caller.tenant, worker, request.into_inner()));
         Ok(Response::new(Box::pin(stream(receiver))))
     }
 
     /// Lets the worker wait for what it asks for, until it asks for nothing more. Claims in flight are still delivered:
     /// the answer ends when the last place of the worker is gone.
-    async fn listen(self: Arc<Service>, tenant: String, worker: Arc<Worker>, mut requests: Streaming<PollTaskRequest>) {
+    async fn listen(
+        self: Arc<Service>,
+        tenant: String,
+        worker: Arc<Worker>,
+        mut requests: Streaming<PollTaskRequest>,
+    ) {
         let mut queues: BTreeSet<Bytes> = BTreeSet::new();
         let mut stopping = self.stopping.clone();
         let consumer: Arc<dyn Consumer> = worker.clone();
@@ -88,7 +93,9 @@ impl Service {
     }
 }
 
-fn stream(tasks: UnboundedReceiver<Result<Bytes, Status>>) -> impl Stream<Item = Result<PollTaskResponse, Status>> {
+fn stream(
+    tasks: UnboundedReceiver<Result<Bytes, Status>>,
+) -> impl Stream<Item = Result<PollTaskResponse, Status>> {
     tokio_stream::wrappers::UnboundedReceiverStream::new(tasks)
         .map(|task| PollTaskResponse::decode(task?).map_err(error::internal))
 }

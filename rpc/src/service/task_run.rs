@@ -1,16 +1,16 @@
 //! TaskRuns, their workers and checkpoints (spec 04).
 
-use index::{Family, KeyRange};
 use index::key::KeyReader;
+use index::{Family, KeyRange};
 use prost::Message;
 use proto::ironhorse::v1::core_command::Command;
 use proto::ironhorse::v1::{CheckpointRow, RegisterTaskWorker, TaskRunRow, TaskWorkerGroupRow};
 use proto::littlehorse::report_task_run::Result as Reported;
 use proto::littlehorse::{
     Checkpoint, CheckpointId, LhErrorType, LhTaskError, ListTaskRunsRequest, PutCheckpointRequest,
-    PutCheckpointResponse, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse, ReportTaskRun, SearchTaskRunRequest,
-    TaskDefId, TaskRun, TaskRunId, TaskRunIdList, TaskRunList, TaskStatus, TaskWorkerGroup, VariableValue, WfRunId,
-    variable_value,
+    PutCheckpointResponse, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse, ReportTaskRun,
+    SearchTaskRunRequest, TaskDefId, TaskRun, TaskRunId, TaskRunIdList, TaskRunList, TaskStatus,
+    TaskWorkerGroup, VariableValue, WfRunId, variable_value,
 };
 use tonic::{Request, Response, Status};
 use workflow::command::{split_wf_run_id, wf_run_id};
@@ -34,16 +34,25 @@ impl Service {
         let request = request.into_inner();
         let route = request.task_def_id.clone().unwrap_or_default().name;
         let hosts = vec![self.advertised.clone()];
-        let command = Command::RegisterTaskWorker(RegisterTaskWorker { request: Some(request), hosts });
+        let command = Command::RegisterTaskWorker(RegisterTaskWorker {
+            request: Some(request),
+            hosts,
+        });
         Ok(Response::new(self.core(&caller, &route, command).await?))
     }
 
-    pub(super) async fn get_task_worker_group(&self, request: Request<TaskDefId>) -> Answer<TaskWorkerGroup> {
+    pub(super) async fn get_task_worker_group(
+        &self,
+        request: Request<TaskDefId>,
+    ) -> Answer<TaskWorkerGroup> {
         let caller = self.caller(&request)?;
         let name = request.into_inner().name;
         let key = key::named(key::WORKER_GROUPS, &caller.tenant, &name);
         let row: TaskWorkerGroupRow = self.row(&name, &key).await?;
-        Ok(Response::new(record::worker_group::public(row, self.engine.clock().now_ms())))
+        Ok(Response::new(record::worker_group::public(
+            row,
+            self.engine.clock().now_ms(),
+        )))
     }
 
     pub(super) async fn report_task(&self, request: Request<ReportTaskRun>) -> Answer<()> {
@@ -55,23 +64,37 @@ impl Service {
             // The attempt must end all the same, visibly (spec 04, section 9.4).
             too_large(&mut report, size);
         }
-        Ok(Response::new(self.core(&caller, &route, Command::ReportTask(report)).await?))
+        Ok(Response::new(
+            self.core(&caller, &route, Command::ReportTask(report))
+                .await?,
+        ))
     }
 
-    pub(super) async fn put_checkpoint(&self, request: Request<PutCheckpointRequest>) -> Answer<PutCheckpointResponse> {
+    pub(super) async fn put_checkpoint(
+        &self,
+        request: Request<PutCheckpointRequest>,
+    ) -> Answer<PutCheckpointResponse> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let route = super::wf_run::route(&request.task_run_id.clone().unwrap_or_default().wf_run_id);
-        Ok(Response::new(self.core(&caller, &route, Command::PutCheckpoint(request)).await?))
+        let route =
+            super::wf_run::route(&request.task_run_id.clone().unwrap_or_default().wf_run_id);
+        Ok(Response::new(
+            self.core(&caller, &route, Command::PutCheckpoint(request))
+                .await?,
+        ))
     }
 
-    pub(super) async fn get_checkpoint(&self, request: Request<CheckpointId>) -> Answer<Checkpoint> {
+    pub(super) async fn get_checkpoint(
+        &self,
+        request: Request<CheckpointId>,
+    ) -> Answer<Checkpoint> {
         let caller = self.caller(&request)?;
         let mut id = request.into_inner();
         let task_run = id.task_run.get_or_insert_default();
         let run_id = split_wf_run_id(task_run.wf_run_id.clone().unwrap_or_default());
         task_run.wf_run_id = Some(run_id.clone());
-        let key = RunKey::new(&caller.tenant, &run_id).checkpoint(&task_run.task_guid, id.checkpoint_number);
+        let key = RunKey::new(&caller.tenant, &run_id)
+            .checkpoint(&task_run.task_guid, id.checkpoint_number);
         let key = key.ok_or_else(|| Status::not_found("Requested object was not found."))?;
         let row: CheckpointRow = self.row(run_id.root_id(), &key).await?;
         Ok(Response::new(record::task_run::public_checkpoint(id, row)))
@@ -79,19 +102,32 @@ impl Service {
 
     pub(super) async fn get_task_run(&self, request: Request<TaskRunId>) -> Answer<TaskRun> {
         let caller = self.caller(&request)?;
-        let TaskRunId { wf_run_id, task_guid } = request.into_inner();
+        let TaskRunId {
+            wf_run_id,
+            task_guid,
+        } = request.into_inner();
         let run_id = split_wf_run_id(wf_run_id.unwrap_or_default());
         let key = RunKey::new(&caller.tenant, &run_id).task_run(&task_guid);
         let key = key.ok_or_else(|| Status::not_found("Requested object was not found."))?;
         let row: TaskRunRow = self.row(run_id.root_id(), &key).await?;
-        let id = TaskRunId { wf_run_id: Some(run_id), task_guid };
+        let id = TaskRunId {
+            wf_run_id: Some(run_id),
+            task_guid,
+        };
         Ok(Response::new(record::task_run::public(id, row)))
     }
 
-    pub(super) async fn list_task_runs(&self, request: Request<ListTaskRunsRequest>) -> Answer<TaskRunList> {
+    pub(super) async fn list_task_runs(
+        &self,
+        request: Request<ListTaskRunsRequest>,
+    ) -> Answer<TaskRunList> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let plain = ListTaskRunsRequest { limit: None, bookmark: None, ..request.clone() };
+        let plain = ListTaskRunsRequest {
+            limit: None,
+            bookmark: None,
+            ..request.clone()
+        };
         let id = wf_run_id("wf_run_id", request.wf_run_id).map_err(error::of_rejection)?;
         let asked = PageRequest {
             rpc: "ListTaskRuns",
@@ -102,34 +138,64 @@ impl Service {
         let range = RunKey::new(&caller.tenant, &id).all(Kind::TaskRun);
         let groups = vec![self.group_of(id.root_id())];
         let page = self
-            .page(&caller, asked, groups, Family::State, range, async |key, value| {
-                let Some(RunRow { wf_run_id, row: Row::TaskRun { guid }, .. }) =
-                    RunRow::parse(key).map_err(error::internal)?
-                else {
-                    return Ok(None);
-                };
-                let row: TaskRunRow = record::decode(value).map_err(error::of_rejection)?;
-                let id = TaskRunId { wf_run_id: Some(wf_run_id), task_guid: guid };
-                Ok(Some(record::task_run::public(id, row)))
-            })
+            .page(
+                &caller,
+                asked,
+                groups,
+                (Family::State, range),
+                |key, value| async move {
+                    let Some(RunRow {
+                        wf_run_id,
+                        row: Row::TaskRun { guid },
+                        ..
+                    }) = RunRow::parse(&key).map_err(error::internal)?
+                    else {
+                        return Ok(None);
+                    };
+                    let row: TaskRunRow = record::decode(&value).map_err(error::of_rejection)?;
+                    let id = TaskRunId {
+                        wf_run_id: Some(wf_run_id),
+                        task_guid: guid,
+                    };
+                    Ok(Some(record::task_run::public(id, row)))
+                },
+            )
             .await?;
-        Ok(Response::new(TaskRunList { results: page.results, bookmark: page.bookmark }))
+        Ok(Response::new(TaskRunList {
+            results: page.results,
+            bookmark: page.bookmark,
+        }))
     }
 
-    pub(super) async fn search_task_run(&self, request: Request<SearchTaskRunRequest>) -> Answer<TaskRunIdList> {
+    pub(super) async fn search_task_run(
+        &self,
+        request: Request<SearchTaskRunRequest>,
+    ) -> Answer<TaskRunIdList> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let plain = SearchTaskRunRequest { limit: None, bookmark: None, ..request.clone() };
+        let plain = SearchTaskRunRequest {
+            limit: None,
+            bookmark: None,
+            ..request.clone()
+        };
         if request.task_def_name.trim().is_empty() {
-            return Err(Status::invalid_argument("Missing required argument: task_def_name"));
+            return Err(Status::invalid_argument(
+                "Missing required argument: task_def_name",
+            ));
         }
         if let Some(status) = request.status
             && TaskStatus::try_from(status).is_err()
         {
-            return Err(Status::invalid_argument(format!("status {status} is unknown")));
+            return Err(Status::invalid_argument(format!(
+                "status {status} is unknown"
+            )));
         }
-        let times = Times::new(request.earliest_start.as_ref(), request.latest_start.as_ref());
-        let range: KeyRange = record::task_run::index_range(&caller.tenant, &request.task_def_name, request.status);
+        let times = Times::new(
+            request.earliest_start.as_ref(),
+            request.latest_start.as_ref(),
+        );
+        let range: KeyRange =
+            record::task_run::index_range(&caller.tenant, &request.task_def_name, request.status);
         let asked = PageRequest {
             rpc: "SearchTaskRun",
             criteria: criteria(&plain),
@@ -140,24 +206,43 @@ impl Service {
         let groups = self.engine.route().all().collect();
         let range = times.narrow(range);
         let page = self
-            .page(&caller, asked, groups, Family::Index, range, async |key, _| {
-                let mut rest = KeyReader::new(&key[prefix..]);
-                let id = (|| {
-                    rest.i64()?;
-                    let wf_run_id = WfRunId::from_any_text(&rest.str()?);
-                    Ok(TaskRunId { wf_run_id: Some(wf_run_id), task_guid: rest.str()? })
-                })()
-                .map_err(|error: index::key::KeyError| super::error::internal(error))?;
-                Ok(Some(id))
-            })
+            .page(
+                &caller,
+                asked,
+                groups,
+                (Family::Index, range),
+                |key, _| async move {
+                    let mut rest = KeyReader::new(&key[prefix..]);
+                    let id = (|| {
+                        rest.i64()?;
+                        let wf_run_id = WfRunId::from_any_text(&rest.str()?);
+                        Ok(TaskRunId {
+                            wf_run_id: Some(wf_run_id),
+                            task_guid: rest.str()?,
+                        })
+                    })()
+                    .map_err(|error: index::key::KeyError| super::error::internal(error))?;
+                    Ok(Some(id))
+                },
+            )
             .await?;
-        Ok(Response::new(TaskRunIdList { results: page.results, bookmark: page.bookmark }))
+        Ok(Response::new(TaskRunIdList {
+            results: page.results,
+            bookmark: page.bookmark,
+        }))
     }
 }
 
 fn too_large(report: &mut ReportTaskRun, size: usize) {
-    let message = format!("RESOURCE_EXHAUSTED: Record too large: {size} bytes, the limit is {MAX_COMMAND} bytes");
+    let message = format!(
+        "RESOURCE_EXHAUSTED: Record too large: {size} bytes, the limit is {MAX_COMMAND} bytes"
+    );
     report.set_status(TaskStatus::TaskOutputSerdeError);
-    report.log_output = Some(VariableValue { value: Some(variable_value::Value::Str(message.clone())) });
-    report.result = Some(Reported::Error(LhTaskError { r#type: LhErrorType::TaskError.into(), message }));
+    report.log_output = Some(VariableValue {
+        value: Some(variable_value::Value::Str(message.clone())),
+    });
+    report.result = Some(Reported::Error(LhTaskError {
+        r#type: LhErrorType::TaskError.into(),
+        message,
+    }));
 }

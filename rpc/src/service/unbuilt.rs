@@ -46,10 +46,17 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let mut response = answer.await?;
-            let is_stub = response.headers().get("grpc-status").is_some_and(|status| status == "12")
-                && response.headers().get("grpc-message").is_some_and(|message| message == STUB);
+            let is_stub = response
+                .headers()
+                .get("grpc-status")
+                .is_some_and(|status| status == "12")
+                && response
+                    .headers()
+                    .get("grpc-message")
+                    .is_some_and(|message| message == STUB);
             if is_stub
-                && let Ok(message) = HeaderValue::from_str(&format!("{method}%20is%20not%20built%20yet"))
+                && let Ok(message) =
+                    HeaderValue::from_str(&format!("{method}%20is%20not%20built%20yet"))
             {
                 response.headers_mut().insert("grpc-message", message);
             }

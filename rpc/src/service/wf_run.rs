@@ -4,8 +4,8 @@ use index::Family;
 use proto::ironhorse::v1::core_command::Command;
 use proto::ironhorse::v1::{RunWf, ThreadRunRow, VariableRow, WfRunRow};
 use proto::littlehorse::{
-    DeleteWfRunRequest, ListVariablesRequest, ResumeWfRunRequest, RunWfRequest, StopWfRunRequest, Variable, VariableId,
-    VariableList, WfRun, WfRunId,
+    DeleteWfRunRequest, ListVariablesRequest, ResumeWfRunRequest, RunWfRequest, StopWfRunRequest,
+    Variable, VariableId, VariableList, WfRun, WfRunId,
 };
 use tonic::{Request, Response, Status};
 use workflow::command::{split_wf_run_id, wf_run_id};
@@ -28,7 +28,10 @@ impl Service {
             Some(parent) => split_wf_run_id(parent.clone()).root_id().to_owned(),
             None => id.clone(),
         };
-        let command = Command::RunWf(RunWf { request: Some(request), id });
+        let command = Command::RunWf(RunWf {
+            request: Some(request),
+            id,
+        });
         Ok(Response::new(self.core(&caller, &route, command).await?))
     }
 
@@ -42,10 +45,16 @@ impl Service {
             end: run.all(Kind::ThreadRun).end,
         };
         let partition = self.partition(self.group_of(id.root_id()))?;
-        let rows = partition.scan(Family::State, &range, MAX_ROWS).await.map_err(error::of_query)?;
+        let rows = partition
+            .scan(Family::State, &range, MAX_ROWS)
+            .await
+            .map_err(error::of_query)?;
         let mut wf_run = None;
         for (key, value) in rows {
-            match RunRow::parse(&key).map_err(error::internal)?.map(|row| row.row) {
+            match RunRow::parse(&key)
+                .map_err(error::internal)?
+                .map(|row| row.row)
+            {
                 Some(Row::WfRun) => {
                     let row: WfRunRow = record::decode(&value).map_err(error::of_rejection)?;
                     wf_run = Some(record::wf_run::public(id.clone(), row));
@@ -69,36 +78,61 @@ impl Service {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
         let route = route(&request.wf_run_id);
-        Ok(Response::new(self.core(&caller, &route, Command::StopWfRun(request)).await?))
+        Ok(Response::new(
+            self.core(&caller, &route, Command::StopWfRun(request))
+                .await?,
+        ))
     }
 
     pub(super) async fn resume_wf_run(&self, request: Request<ResumeWfRunRequest>) -> Answer<()> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
         let route = route(&request.wf_run_id);
-        Ok(Response::new(self.core(&caller, &route, Command::ResumeWfRun(request)).await?))
+        Ok(Response::new(
+            self.core(&caller, &route, Command::ResumeWfRun(request))
+                .await?,
+        ))
     }
 
     pub(super) async fn delete_wf_run(&self, request: Request<DeleteWfRunRequest>) -> Answer<()> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
         let route = route(&request.id);
-        Ok(Response::new(self.core(&caller, &route, Command::DeleteWfRun(request)).await?))
+        Ok(Response::new(
+            self.core(&caller, &route, Command::DeleteWfRun(request))
+                .await?,
+        ))
     }
 
     pub(super) async fn get_variable(&self, request: Request<VariableId>) -> Answer<Variable> {
         let caller = self.caller(&request)?;
-        let VariableId { wf_run_id, thread_run_number, name } = request.into_inner();
+        let VariableId {
+            wf_run_id,
+            thread_run_number,
+            name,
+        } = request.into_inner();
         let id = split_wf_run_id(wf_run_id.unwrap_or_default());
         let key = RunKey::new(&caller.tenant, &id).variable(thread_run_number, &name);
         let row: VariableRow = self.row(id.root_id(), &key).await?;
-        Ok(Response::new(record::variable::public(id, thread_run_number, name, row)))
+        Ok(Response::new(record::variable::public(
+            id,
+            thread_run_number,
+            name,
+            row,
+        )))
     }
 
-    pub(super) async fn list_variables(&self, request: Request<ListVariablesRequest>) -> Answer<VariableList> {
+    pub(super) async fn list_variables(
+        &self,
+        request: Request<ListVariablesRequest>,
+    ) -> Answer<VariableList> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let plain = ListVariablesRequest { limit: None, bookmark: None, ..request.clone() };
+        let plain = ListVariablesRequest {
+            limit: None,
+            bookmark: None,
+            ..request.clone()
+        };
         let id = wf_run_id("wf_run_id", request.wf_run_id).map_err(error::of_rejection)?;
         let asked = PageRequest {
             rpc: "ListVariables",
@@ -109,17 +143,29 @@ impl Service {
         let range = RunKey::new(&caller.tenant, &id).all(Kind::Variable);
         let groups = vec![self.group_of(id.root_id())];
         let page = self
-            .page(&caller, asked, groups, Family::State, range, async |key, value| {
-                let Some(RunRow { wf_run_id, row: Row::Variable { thread, name }, .. }) =
-                    RunRow::parse(key).map_err(error::internal)?
-                else {
-                    return Ok(None);
-                };
-                let row: VariableRow = record::decode(value).map_err(error::of_rejection)?;
-                Ok(Some(record::variable::public(wf_run_id, thread, name, row)))
-            })
+            .page(
+                &caller,
+                asked,
+                groups,
+                (Family::State, range),
+                |key, value| async move {
+                    let Some(RunRow {
+                        wf_run_id,
+                        row: Row::Variable { thread, name },
+                        ..
+                    }) = RunRow::parse(&key).map_err(error::internal)?
+                    else {
+                        return Ok(None);
+                    };
+                    let row: VariableRow = record::decode(&value).map_err(error::of_rejection)?;
+                    Ok(Some(record::variable::public(wf_run_id, thread, name, row)))
+                },
+            )
             .await?;
-        Ok(Response::new(VariableList { results: page.results, bookmark: page.bookmark }))
+        Ok(Response::new(VariableList {
+            results: page.results,
+            bookmark: page.bookmark,
+        }))
     }
 }
 

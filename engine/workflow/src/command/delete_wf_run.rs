@@ -1,12 +1,12 @@
 //! DeleteWfRun, and deletion by retention (spec 03, sections 3.6 and 11.3; spec 05, sections 9 and 10).
 
+use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::Family;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteRun, ExternalEventRow, NodeRunRow, TaskRunRow};
 use proto::littlehorse::DeleteWfRunRequest;
 use proto::littlehorse::workflow_retention_policy::WfGcPolicy;
-use crate::time::timestamp_ms;
 use runtime::{Context, Rejection};
 
 use super::wf_run_id;
@@ -19,7 +19,11 @@ use crate::timer;
 /// Rows deleted by one command; a larger run goes in parts (spec 08, section 7.6).
 const MAX_DELETES: usize = 1000;
 
-pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: DeleteWfRunRequest) -> Result<(), Rejection> {
+pub(super) fn execute(
+    context: &mut Context<'_>,
+    tenant: &str,
+    command: DeleteWfRunRequest,
+) -> Result<(), Rejection> {
     let id = wf_run_id("id", command.id)?;
     delete(context, tenant, &Run::new(tenant, &id))
 }
@@ -29,7 +33,9 @@ pub(crate) fn schedule_retention(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(
     let spec_id = unit.wf_run(run)?.wf_spec_id.clone().unwrap_or_default();
     let spec = unit.spec_by_id(&spec_id)?;
     let policy = spec.wf_spec.retention_policy.as_ref();
-    let Some(WfGcPolicy::SecondsAfterWfTermination(seconds)) = policy.and_then(|policy| policy.wf_gc_policy) else {
+    let Some(WfGcPolicy::SecondsAfterWfTermination(seconds)) =
+        policy.and_then(|policy| policy.wf_gc_policy)
+    else {
         return Ok(());
     };
     let ended = timestamp_ms(unit.wf_run(run)?.end_time.as_ref());
@@ -56,9 +62,17 @@ pub(crate) fn due(
     let wanted = if continues {
         row.deleting
     } else {
-        row.retention_due_ms == due_ms && row.wf_run.as_ref().is_some_and(|wf_run| is_terminated(wf_run.status()))
+        row.retention_due_ms == due_ms
+            && row
+                .wf_run
+                .as_ref()
+                .is_some_and(|wf_run| is_terminated(wf_run.status()))
     };
-    if wanted { delete(context, tenant, run) } else { Ok(()) }
+    if wanted {
+        delete(context, tenant, run)
+    } else {
+        Ok(())
+    }
 }
 
 /// Deletes a run's own rows with their timers and queue entries: its parts first, the WfRun last. Also what was sent to
@@ -69,7 +83,9 @@ fn delete(context: &mut Context<'_>, tenant: &str, run: &Run) -> Result<(), Reje
     let mut wf_run = None;
     for (key, value) in rows.into_iter().take(MAX_DELETES) {
         let row = RunRow::parse(&key).map_err(|error| Rejection::internal(error.to_string()))?;
-        let Some(RunRow { row, .. }) = row else { return Err(Rejection::internal("a run's row of no kind")) };
+        let Some(RunRow { row, .. }) = row else {
+            return Err(Rejection::internal("a run's row of no kind"));
+        };
         if row == Row::WfRun {
             wf_run = Some(key);
             continue;
@@ -103,14 +119,23 @@ fn delete(context: &mut Context<'_>, tenant: &str, run: &Run) -> Result<(), Reje
 }
 
 /// What a row holds elsewhere goes with it: its timer, its place in a queue.
-fn release(context: &mut Context<'_>, tenant: &str, row: &Row, key: &Bytes, value: &Bytes) -> Result<(), Rejection> {
+fn release(
+    context: &mut Context<'_>,
+    tenant: &str,
+    row: &Row,
+    key: &Bytes,
+    value: &Bytes,
+) -> Result<(), Rejection> {
     let timer = match row {
         Row::NodeRun { .. } => decode::<NodeRunRow>(value)?.timer_due_ms,
         Row::ExternalEvent { .. } => decode::<ExternalEventRow>(value)?.retention_due_ms,
         Row::TaskRun { .. } => {
             let row: TaskRunRow = decode(value)?;
             if let Some(sequence) = row.queue_sequence {
-                let task_def = row.task_run.as_ref().and_then(|task_run| task_run.task_def_id.as_ref());
+                let task_def = row
+                    .task_run
+                    .as_ref()
+                    .and_then(|task_run| task_run.task_def_id.as_ref());
                 let name = task_def.map_or("", |id| id.name.as_str());
                 context.dequeue(key::task_queue(tenant, name), sequence)?;
             }

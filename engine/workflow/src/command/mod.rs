@@ -9,12 +9,12 @@ pub mod resume_wf_run;
 pub mod run_wf;
 pub mod stop_wf_run;
 
+use crate::time::timestamp;
 use bytes::Bytes;
 use prost::Message;
 use proto::ironhorse::v1::CoreCommand;
 use proto::ironhorse::v1::core_command::Command;
 use proto::littlehorse::{LhStatus, WfRunId};
-use crate::time::timestamp;
 use runtime::{Context, Rejection};
 
 use crate::run::{Run, Unit};
@@ -23,18 +23,30 @@ pub(crate) use delete_wf_run::schedule_retention;
 
 /// Executes a client's command; the answer is the RPC's encoded response.
 pub fn execute(context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Rejection> {
-    let CoreCommand { tenant, command, .. } =
-        CoreCommand::decode(payload.clone()).map_err(|error| Rejection::internal(format!("command: {error}")))?;
+    let CoreCommand {
+        tenant, command, ..
+    } = CoreCommand::decode(payload.clone())
+        .map_err(|error| Rejection::internal(format!("command: {error}")))?;
     let tenant = tenant.as_str();
     match command.ok_or_else(|| Rejection::internal("command without content"))? {
         Command::RunWf(command) => run_wf::execute(context, tenant, command).map(encode),
         Command::ReportTask(command) => report_task::execute(context, tenant, command).map(encode),
-        Command::PutExternalEvent(command) => put_external_event::execute(context, tenant, command).map(encode),
+        Command::PutExternalEvent(command) => {
+            put_external_event::execute(context, tenant, command).map(encode)
+        }
         Command::StopWfRun(command) => stop_wf_run::execute(context, tenant, command).map(encode),
-        Command::ResumeWfRun(command) => resume_wf_run::execute(context, tenant, command).map(encode),
-        Command::DeleteWfRun(command) => delete_wf_run::execute(context, tenant, command).map(encode),
-        Command::RegisterTaskWorker(command) => register_task_worker::execute(context, tenant, command).map(encode),
-        Command::PutCheckpoint(command) => put_checkpoint::execute(context, tenant, command).map(encode),
+        Command::ResumeWfRun(command) => {
+            resume_wf_run::execute(context, tenant, command).map(encode)
+        }
+        Command::DeleteWfRun(command) => {
+            delete_wf_run::execute(context, tenant, command).map(encode)
+        }
+        Command::RegisterTaskWorker(command) => {
+            register_task_worker::execute(context, tenant, command).map(encode)
+        }
+        Command::PutCheckpoint(command) => {
+            put_checkpoint::execute(context, tenant, command).map(encode)
+        }
     }
 }
 
@@ -43,7 +55,11 @@ fn encode<T: Message>(response: T) -> Bytes {
 }
 
 /// A WfRun has ended: its status, its end, and the deletion that its retention policy asks for.
-pub(crate) fn wf_run_terminated(unit: &mut Unit<'_, '_>, run: &Run, status: LhStatus) -> Result<(), Rejection> {
+pub(crate) fn wf_run_terminated(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    status: LhStatus,
+) -> Result<(), Rejection> {
     let now = timestamp(unit.now_ms());
     let wf_run = unit.wf_run_mut(run)?;
     wf_run.set_status(status);
@@ -58,13 +74,19 @@ pub(crate) fn wf_run_terminated(unit: &mut Unit<'_, '_>, run: &Run, status: LhSt
 pub fn wf_run_id(field: &str, id: Option<WfRunId>) -> Result<WfRunId, Rejection> {
     match id {
         Some(id) if !id.id.is_empty() => Ok(split_wf_run_id(id)),
-        _ => Err(Rejection::invalid(format!("Missing required argument: {field}"))),
+        _ => Err(Rejection::invalid(format!(
+            "Missing required argument: {field}"
+        ))),
     }
 }
 
 /// A plain id cannot hold `_`, so an id with one and without a parent is the text form of a child's.
 pub fn split_wf_run_id(id: WfRunId) -> WfRunId {
-    if id.parent_wf_run_id.is_none() && id.id.contains('_') { WfRunId::from_any_text(&id.id) } else { id }
+    if id.parent_wf_run_id.is_none() && id.id.contains('_') {
+        WfRunId::from_any_text(&id.id)
+    } else {
+        id
+    }
 }
 
 fn no_such_run(id: &WfRunId) -> Rejection {

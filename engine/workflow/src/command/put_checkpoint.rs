@@ -1,12 +1,14 @@
 //! PutCheckpoint: a running attempt saves how far it is (spec 04, section 13).
 
+use crate::time::timestamp;
 use bytes::Bytes;
 use index::Family;
 use prost::Message;
 use proto::ironhorse::v1::CheckpointRow;
 use proto::littlehorse::put_checkpoint_response::FlowControlContinue;
-use proto::littlehorse::{Checkpoint, CheckpointId, PutCheckpointRequest, PutCheckpointResponse, TaskStatus};
-use crate::time::timestamp;
+use proto::littlehorse::{
+    Checkpoint, CheckpointId, PutCheckpointRequest, PutCheckpointResponse, TaskStatus,
+};
 use runtime::{Context, Rejection};
 
 use super::wf_run_id;
@@ -23,13 +25,23 @@ pub(super) fn execute(
     let run = Run::new(tenant, &wf_run_id);
     let guid = &id.task_guid;
     let mut unit = Unit::new(context, tenant);
-    let task_run = if unit.exists(&run)? { unit.find_task(&run, guid)?.and_then(|row| row.task_run.clone()) } else { None };
+    let task_run = if unit.exists(&run)? {
+        unit.find_task(&run, guid)?
+            .and_then(|row| row.task_run.clone())
+    } else {
+        None
+    };
     let Some(task_run) = task_run else {
         let run = wf_run_id.to_string();
-        return Err(Rejection::invalid(format!("TaskRun {run}/{guid} was not found")));
+        return Err(Rejection::invalid(format!(
+            "TaskRun {run}/{guid} was not found"
+        )));
     };
     let is_last = task_run.attempts.len() as i32 == command.task_attempt.saturating_add(1);
-    let runs = task_run.attempts.last().is_some_and(|attempt| attempt.status() == TaskStatus::TaskRunning);
+    let runs = task_run
+        .attempts
+        .last()
+        .is_some_and(|attempt| attempt.status() == TaskStatus::TaskRunning);
     if !is_last || !runs {
         return Ok(PutCheckpointResponse {
             flow_control_continue_type: FlowControlContinue::StopTask.into(),
@@ -44,14 +56,27 @@ pub(super) fn execute(
         created_at: Some(timestamp(now_ms)),
         logs: command.logs,
     };
-    let key = run.key.checkpoint(guid, number).ok_or_else(|| Rejection::internal("a TaskRun without a key"))?;
-    let row = CheckpointRow { version: 1, checkpoint: Some(checkpoint.clone()) };
-    unit.context.insert(Family::State, key, Bytes::from(row.encode_to_vec()))?;
+    let key = run
+        .key
+        .checkpoint(guid, number)
+        .ok_or_else(|| Rejection::internal("a TaskRun without a key"))?;
+    let row = CheckpointRow {
+        version: 1,
+        checkpoint: Some(checkpoint.clone()),
+    };
+    unit.context
+        .insert(Family::State, key, Bytes::from(row.encode_to_vec()))?;
     task::checkpoint_put(&mut unit, &run, guid)?;
     unit.finish()?;
-    let id = CheckpointId { task_run: Some(id), checkpoint_number: number };
+    let id = CheckpointId {
+        task_run: Some(id),
+        checkpoint_number: number,
+    };
     Ok(PutCheckpointResponse {
         flow_control_continue_type: FlowControlContinue::ContinueTask.into(),
-        created_checkpoint: Some(Checkpoint { id: Some(id), ..checkpoint }),
+        created_checkpoint: Some(Checkpoint {
+            id: Some(id),
+            ..checkpoint
+        }),
     })
 }

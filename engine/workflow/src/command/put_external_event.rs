@@ -1,12 +1,12 @@
 //! PutExternalEvent (spec 05, section 3.2).
 
+use crate::time::{timestamp, timestamp_ms};
 use bytes::Bytes;
 use index::Family;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteEvent, ExternalEventRow, PutExternalEvent};
 use proto::littlehorse::ExternalEvent;
 use proto::littlehorse::external_event_retention_policy::ExtEvtGcPolicy;
-use crate::time::{timestamp, timestamp_ms};
 use runtime::{Context, Rejection};
 
 use super::wf_run_id;
@@ -25,12 +25,17 @@ pub(super) fn execute(
     let mut part = Some(&wf_run_id);
     while let Some(id) = part {
         if !proto::name::is_hostname(&id.id) {
-            return Err(Rejection::invalid(format!("wf_run_id {:?} is not a valid WfRunId", id.id)));
+            return Err(Rejection::invalid(format!(
+                "wf_run_id {:?} is not a valid WfRunId",
+                id.id
+            )));
         }
         part = id.parent_wf_run_id.as_deref();
     }
     if guid.contains('/') {
-        return Err(Rejection::invalid(format!("guid {guid:?} must not contain '/'")));
+        return Err(Rejection::invalid(format!(
+            "guid {guid:?} must not contain '/'"
+        )));
     }
     let def_name = request.external_event_def_id.unwrap_or_default().name;
     let def = spec::external_event_def(context.global(), tenant, &def_name)
@@ -41,14 +46,25 @@ pub(super) fn execute(
     if let Some(row) = unit.find_event(&run, &def_name, &guid)? {
         // The same command once more, after a change of owner: it meets its own effect.
         if row.request_id[..] == request_id {
-            return Ok(external_event::public(external_event::id(wf_run_id, &def_name, &guid), row.clone()));
+            return Ok(external_event::public(
+                external_event::id(wf_run_id, &def_name, &guid),
+                row.clone(),
+            ));
         }
-        return Err(Rejection::already_exists(format!("ExternalEvent {def_name} with guid {guid} already exists")));
+        return Err(Rejection::already_exists(format!(
+            "ExternalEvent {def_name} with guid {guid} already exists"
+        )));
     }
     let mut content = request.content.unwrap_or_default();
-    if let Some(type_def) = def.type_information.as_ref().and_then(|info| info.return_type.as_ref()) {
+    if let Some(type_def) = def
+        .type_information
+        .as_ref()
+        .and_then(|info| info.return_type.as_ref())
+    {
         content = value::ingress(type_def, content, &value::NoStructs).map_err(|error| {
-            Rejection::invalid(format!("Invalid type for the content of ExternalEvent {def_name}: {error}"))
+            Rejection::invalid(format!(
+                "Invalid type for the content of ExternalEvent {def_name}: {error}"
+            ))
         })?;
     }
     let now_ms = unit.now_ms();
@@ -67,7 +83,10 @@ pub(super) fn execute(
         retention_due_ms: None,
         request_id: request_id.to_vec().into(),
     };
-    let policy = def.retention_policy.as_ref().and_then(|policy| policy.ext_evt_gc_policy);
+    let policy = def
+        .retention_policy
+        .as_ref()
+        .and_then(|policy| policy.ext_evt_gc_policy);
     if let Some(ExtEvtGcPolicy::SecondsAfterPut(seconds)) = policy {
         let due_ms = now_ms.saturating_add(seconds.saturating_mul(1000));
         let owner = run.key.external_event(&def_name, &guid);
@@ -76,13 +95,20 @@ pub(super) fn execute(
     }
     unit.insert_event(&run, &def_name, &guid, row);
     let mark = run.key.unclaimed_event(&def_name, now_ms, arrival);
-    unit.context.insert(Family::State, mark, Bytes::from(guid.clone()))?;
+    unit.context
+        .insert(Family::State, mark, Bytes::from(guid.clone()))?;
     if unit.exists(&run)? {
         advance(&mut unit, &run)?;
     }
-    let stored = unit.find_event(&run, &def_name, &guid)?.cloned().unwrap_or_default();
+    let stored = unit
+        .find_event(&run, &def_name, &guid)?
+        .cloned()
+        .unwrap_or_default();
     unit.finish()?;
-    Ok(external_event::public(external_event::id(wf_run_id, &def_name, &guid), stored))
+    Ok(external_event::public(
+        external_event::id(wf_run_id, &def_name, &guid),
+        stored,
+    ))
 }
 
 /// An unclaimed event has been kept for long enough (spec 05, section 3.7).
@@ -95,12 +121,16 @@ pub(crate) fn retention_due(
     due_ms: i64,
 ) -> Result<(), Rejection> {
     let mut unit = Unit::new(context, tenant);
-    let Some(row) = unit.find_event(run, def, guid)? else { return Ok(()) };
+    let Some(row) = unit.find_event(run, def, guid)? else {
+        return Ok(());
+    };
     let event = row.external_event.clone().unwrap_or_default();
     if event.claimed || row.retention_due_ms != Some(due_ms) {
         return Ok(());
     }
-    let mark = run.key.unclaimed_event(def, timestamp_ms(event.created_at.as_ref()), row.arrival);
+    let mark = run
+        .key
+        .unclaimed_event(def, timestamp_ms(event.created_at.as_ref()), row.arrival);
     unit.context.delete(Family::State, mark)?;
     unit.delete_event(run, def, guid);
     unit.finish()

@@ -1,13 +1,14 @@
 //! RegisterTaskWorker: a worker's heartbeat, and the servers that it should poll (spec 04, section 6.1).
 
+use crate::time::timestamp;
 use bytes::Bytes;
 use index::Family;
 use prost::Message;
 use proto::ironhorse::v1::{RegisterTaskWorker, TaskWorkerGroupRow};
 use proto::littlehorse::{
-    LhHostInfo, RegisterTaskWorkerResponse, TaskDefId, TaskWorkerGroup, TaskWorkerGroupId, TaskWorkerMetadata,
+    LhHostInfo, RegisterTaskWorkerResponse, TaskDefId, TaskWorkerGroup, TaskWorkerGroupId,
+    TaskWorkerMetadata,
 };
-use crate::time::timestamp;
 use runtime::{Context, Rejection};
 
 use crate::key;
@@ -29,18 +30,25 @@ pub(super) fn execute(
         None => TaskWorkerGroupRow {
             version: 1,
             group: Some(TaskWorkerGroup {
-                id: Some(TaskWorkerGroupId { task_def_id: Some(task_def) }),
+                id: Some(TaskWorkerGroupId {
+                    task_def_id: Some(task_def),
+                }),
                 created_at: Some(timestamp(now_ms)),
                 ..TaskWorkerGroup::default()
             }),
         },
     };
-    let Some(group) = &mut row.group else { return Err(Rejection::internal("a TaskWorkerGroup's row is empty")) };
+    let Some(group) = &mut row.group else {
+        return Err(Rejection::internal("a TaskWorkerGroup's row is empty"));
+    };
     drop_expired(group, now_ms);
-    group.task_workers.entry(worker_id.clone()).or_insert_with(|| TaskWorkerMetadata {
-        task_worker_id: worker_id.clone(),
-        ..TaskWorkerMetadata::default()
-    });
+    group
+        .task_workers
+        .entry(worker_id.clone())
+        .or_insert_with(|| TaskWorkerMetadata {
+            task_worker_id: worker_id.clone(),
+            ..TaskWorkerMetadata::default()
+        });
     assign(group, &command.hosts);
     let mut your_hosts = Vec::new();
     if let Some(worker) = group.task_workers.get_mut(&worker_id) {
@@ -48,7 +56,10 @@ pub(super) fn execute(
         your_hosts.clone_from(&worker.hosts);
     }
     context.put(Family::State, key, Bytes::from(row.encode_to_vec()))?;
-    Ok(RegisterTaskWorkerResponse { your_hosts, is_cluster_healthy: Some(true) })
+    Ok(RegisterTaskWorkerResponse {
+        your_hosts,
+        is_cluster_healthy: Some(true),
+    })
 }
 
 /// Every server has a worker and every worker a server: a pure function of both sorted lists.
@@ -58,7 +69,13 @@ fn assign(group: &mut TaskWorkerGroup, hosts: &[LhHostInfo]) {
         worker.hosts = hosts
             .iter()
             .enumerate()
-            .filter(|(h, _)| if workers <= hosts.len() { h % workers == w } else { w % hosts.len() == *h })
+            .filter(|(h, _)| {
+                if workers <= hosts.len() {
+                    h % workers == w
+                } else {
+                    w % hosts.len() == *h
+                }
+            })
             .map(|(_, host)| host.clone())
             .collect();
     }
@@ -71,19 +88,37 @@ mod tests {
     fn assigned(workers: &[&str], hosts: &[&str]) -> Vec<Vec<String>> {
         let mut group = TaskWorkerGroup::default();
         for worker in workers {
-            group.task_workers.insert((*worker).to_owned(), TaskWorkerMetadata::default());
+            group
+                .task_workers
+                .insert((*worker).to_owned(), TaskWorkerMetadata::default());
         }
-        let hosts: Vec<_> = hosts.iter().map(|host| LhHostInfo { host: (*host).to_owned(), port: 1 }).collect();
+        let hosts: Vec<_> = hosts
+            .iter()
+            .map(|host| LhHostInfo {
+                host: (*host).to_owned(),
+                port: 1,
+            })
+            .collect();
         assign(&mut group, &hosts);
-        group.task_workers.values().map(|worker| worker.hosts.iter().map(|host| host.host.clone()).collect()).collect()
+        group
+            .task_workers
+            .values()
+            .map(|worker| worker.hosts.iter().map(|host| host.host.clone()).collect())
+            .collect()
     }
 
     #[test]
     fn every_server_has_a_worker_and_every_worker_a_server() {
         // spec 04-55
         assert_eq!(assigned(&["a", "b"], &["h1"]), [["h1"], ["h1"]]);
-        assert_eq!(assigned(&["a", "b"], &["h1", "h2", "h3"]), [vec!["h1", "h3"], vec!["h2"]]);
-        assert_eq!(assigned(&["a", "b", "c"], &["h1", "h2"]), [["h1"], ["h2"], ["h1"]]);
+        assert_eq!(
+            assigned(&["a", "b"], &["h1", "h2", "h3"]),
+            [vec!["h1", "h3"], vec!["h2"]]
+        );
+        assert_eq!(
+            assigned(&["a", "b", "c"], &["h1", "h2"]),
+            [["h1"], ["h2"], ["h1"]]
+        );
         assert_eq!(assigned(&["a"], &[]), [Vec::<String>::new()]);
     }
 }

@@ -7,7 +7,11 @@ use super::stop_wf_run::check_thread;
 use super::{no_such_run, wf_run_id};
 use crate::run::{Run, Unit, advance, resume};
 
-pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: ResumeWfRunRequest) -> Result<(), Rejection> {
+pub(super) fn execute(
+    context: &mut Context<'_>,
+    tenant: &str,
+    command: ResumeWfRunRequest,
+) -> Result<(), Rejection> {
     let id = wf_run_id("wf_run_id", command.wf_run_id)?;
     let run = Run::new(tenant, &id);
     let mut unit = Unit::new(context, tenant);

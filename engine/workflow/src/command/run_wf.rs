@@ -1,28 +1,45 @@
 //! RunWf (spec 03, section 3.1).
 
+use crate::time::timestamp;
 use proto::ironhorse::v1::{RunWf, WfRunRow};
 use proto::littlehorse::{LhStatus, ThreadType, WfRun, WfRunId};
-use crate::time::timestamp;
 use runtime::{Context, Rejection};
 
-use crate::run::{Run, Unit, advance, start_thread, validate_inputs};
 use super::split_wf_run_id;
+use crate::run::{Run, Unit, advance, start_thread, validate_inputs};
 use crate::{spec, value};
 
-pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: RunWf) -> Result<WfRun, Rejection> {
+pub(super) fn execute(
+    context: &mut Context<'_>,
+    tenant: &str,
+    command: RunWf,
+) -> Result<WfRun, Rejection> {
     let RunWf { request, id } = command;
     let request = request.unwrap_or_default();
     let name = &request.wf_spec_name;
     if name.is_empty() {
-        return Err(Rejection::invalid("Missing required argument: wf_spec_name"));
+        return Err(Rejection::invalid(
+            "Missing required argument: wf_spec_name",
+        ));
     }
     if !proto::name::is_hostname(&id) {
-        return Err(Rejection::invalid(format!("Optional argument id must be a valid hostname: {id:?}")));
+        return Err(Rejection::invalid(format!(
+            "Optional argument id must be a valid hostname: {id:?}"
+        )));
     }
-    let spec = spec::wf_spec(context.global(), tenant, name, request.major_version, request.revision)
-        .ok_or_else(|| Rejection::not_found(format!("Couldn't find WfSpec {}", asked(&request))))?;
+    let spec = spec::wf_spec(
+        context.global(),
+        tenant,
+        name,
+        request.major_version,
+        request.revision,
+    )
+    .ok_or_else(|| Rejection::not_found(format!("Couldn't find WfSpec {}", asked(&request))))?;
     let parent = request.parent_wf_run_id.map(split_wf_run_id);
-    let wf_run_id = WfRunId { id: id.clone(), parent_wf_run_id: parent.clone().map(Box::new) };
+    let wf_run_id = WfRunId {
+        id: id.clone(),
+        parent_wf_run_id: parent.clone().map(Box::new),
+    };
     let run = Run::new(tenant, &wf_run_id);
     let request_id = context.request_id().0.to_be_bytes();
     let mut unit = Unit::new(context, tenant);
@@ -31,25 +48,38 @@ pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: RunWf) -
         if unit.wf_run_row(&run)?.request_id[..] == request_id {
             return unit.public_wf_run(&run);
         }
-        return Err(Rejection::already_exists(format!("WfRun with id {id} already exists!")));
+        return Err(Rejection::already_exists(format!(
+            "WfRun with id {id} already exists!"
+        )));
     }
     match (&spec.wf_spec.parent_wf_spec, &parent) {
         (None, None) => {}
         (Some(parent_spec), None) => {
             let name = &parent_spec.wf_spec_name;
-            return Err(Rejection::invalid(format!("Missing required argument: parent_wf_run_id, a WfRun of WfSpec {name}")));
+            return Err(Rejection::invalid(format!(
+                "Missing required argument: parent_wf_run_id, a WfRun of WfSpec {name}"
+            )));
         }
         (None, Some(_)) => {
-            return Err(Rejection::invalid(format!("parent_wf_run_id is given, but WfSpec {name} has no parent WfSpec")));
+            return Err(Rejection::invalid(format!(
+                "parent_wf_run_id is given, but WfSpec {name} has no parent WfSpec"
+            )));
         }
         (Some(parent_spec), Some(parent)) => {
             let parent_run = Run::new(tenant, parent);
             let expected = &parent_spec.wf_spec_name;
             if !unit.exists(&parent_run)? {
                 let id = parent.to_string();
-                return Err(Rejection::precondition(format!("Parent WfRun {id} of WfSpec {expected} does not exist")));
+                return Err(Rejection::precondition(format!(
+                    "Parent WfRun {id} of WfSpec {expected} does not exist"
+                )));
             }
-            let actual = unit.wf_run(&parent_run)?.wf_spec_id.clone().unwrap_or_default().name;
+            let actual = unit
+                .wf_run(&parent_run)?
+                .wf_spec_id
+                .clone()
+                .unwrap_or_default()
+                .name;
             if actual != *expected {
                 return Err(Rejection::invalid(format!(
                     "parent_wf_run_id is a WfRun of WfSpec {actual}, but the parent must be one of WfSpec {expected}"
@@ -58,8 +88,12 @@ pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: RunWf) -
         }
     }
     let entrypoint = &spec.wf_spec.entrypoint_thread_name;
-    let inputs =
-        validate_inputs(spec.thread(entrypoint)?, request.variables, &value::NoStructs).map_err(Rejection::invalid)?;
+    let inputs = validate_inputs(
+        spec.thread(entrypoint)?,
+        request.variables,
+        &value::NoStructs,
+    )
+    .map_err(Rejection::invalid)?;
     let wf_run = WfRun {
         id: None,
         wf_spec_id: Some(spec.id()),
@@ -74,7 +108,15 @@ pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: RunWf) -
         ..WfRunRow::default()
     };
     unit.insert_wf_run(&run, row);
-    start_thread(&mut unit, &run, &spec, entrypoint, None, ThreadType::Entrypoint, inputs)?;
+    start_thread(
+        &mut unit,
+        &run,
+        &spec,
+        entrypoint,
+        None,
+        ThreadType::Entrypoint,
+        inputs,
+    )?;
     advance(&mut unit, &run)?;
     let started = unit.public_wf_run(&run)?;
     unit.finish()?;

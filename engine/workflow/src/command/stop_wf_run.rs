@@ -6,7 +6,11 @@ use runtime::{Context, Rejection};
 use super::{no_such_run, wf_run_id};
 use crate::run::{Reason, Run, Unit, advance, halt, is_stopped};
 
-pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: StopWfRunRequest) -> Result<(), Rejection> {
+pub(super) fn execute(
+    context: &mut Context<'_>,
+    tenant: &str,
+    command: StopWfRunRequest,
+) -> Result<(), Rejection> {
     let id = wf_run_id("wf_run_id", command.wf_run_id)?;
     let run = Run::new(tenant, &id);
     let mut unit = Unit::new(context, tenant);
@@ -24,7 +28,11 @@ pub(super) fn execute(context: &mut Context<'_>, tenant: &str, command: StopWfRu
 }
 
 /// The run has ever had a thread of this number.
-pub(super) fn check_thread(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<(), Rejection> {
+pub(super) fn check_thread(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    number: i32,
+) -> Result<(), Rejection> {
     let greatest = unit.wf_run(run)?.greatest_threadrun_number;
     if !(0..=greatest).contains(&number) {
         return Err(Rejection::invalid(format!(

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use index::Family;
 use proto::littlehorse::{
-    AclAction, AclResource, Principal, PrincipalId, ServerAcl, ServerAcLs, Tenant, TenantId,
+    AclAction, AclResource, Principal, PrincipalId, ServerAcLs, ServerAcl, Tenant, TenantId,
 };
 use runtime::{Context, Rejection};
 
@@ -18,7 +18,13 @@ pub(super) fn execute(context: &mut Context<'_>) -> Result<(), Rejection> {
         return Ok(());
     }
     let created_at = Some(timestamp(context.now_ms()));
-    let tenant = Tenant { id: Some(TenantId { id: "default".to_owned() }), created_at, output_topic_config: None };
+    let tenant = Tenant {
+        id: Some(TenantId {
+            id: "default".to_owned(),
+        }),
+        created_at,
+        output_topic_config: None,
+    };
     store(context, key::global(key::TENANTS, "default"), &tenant)?;
     let everything = ServerAcl {
         resources: vec![AclResource::AclAllResources.into()],
@@ -26,11 +32,19 @@ pub(super) fn execute(context: &mut Context<'_>) -> Result<(), Rejection> {
         resource_filter: None,
     };
     let anonymous = Principal {
-        id: Some(PrincipalId { id: "anonymous".to_owned() }),
+        id: Some(PrincipalId {
+            id: "anonymous".to_owned(),
+        }),
         created_at,
-        global_acls: Some(ServerAcLs { acls: vec![everything] }),
+        global_acls: Some(ServerAcLs {
+            acls: vec![everything],
+        }),
         ..Principal::default()
     };
-    store(context, key::global(key::PRINCIPALS, "anonymous"), &anonymous)?;
+    store(
+        context,
+        key::global(key::PRINCIPALS, "anonymous"),
+        &anonymous,
+    )?;
     Ok(context.put(Family::State, done, Bytes::from_static(&[1]))?)
 }

@@ -18,8 +18,12 @@ pub(super) fn put(
 ) -> Result<ExternalEventDef, Rejection> {
     check_name("ExternalEventDef name", &request.name)?;
     let mut type_information = request.content_type;
-    if let Some(type_def) = type_information.as_mut().and_then(|info| info.return_type.as_mut()) {
-        value::settle(type_def, &value::NoStructs).map_err(|why| Rejection::invalid(format!("content_type: {why}")))?;
+    if let Some(type_def) = type_information
+        .as_mut()
+        .and_then(|info| info.return_type.as_mut())
+    {
+        value::settle(type_def, &value::NoStructs)
+            .map_err(|why| Rejection::invalid(format!("content_type: {why}")))?;
     }
     let key = key::named(key::EXTERNAL_EVENT_DEFS, tenant, &request.name);
     let def = ExternalEventDef {
@@ -41,7 +45,9 @@ pub(super) fn delete(
     let name = request.id.unwrap_or_default().name;
     let key = key::named(key::EXTERNAL_EVENT_DEFS, tenant, &name);
     if context.get(Family::State, &key)?.is_none() {
-        return Err(Rejection::not_found(format!("ExternalEventDef {name} does not exist")));
+        return Err(Rejection::not_found(format!(
+            "ExternalEventDef {name} does not exist"
+        )));
     }
     Ok(context.delete(Family::State, key)?)
 }

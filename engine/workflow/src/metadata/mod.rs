@@ -26,7 +26,9 @@ pub struct Metadata {
 impl Metadata {
     /// `core_groups`: how many groups run WfRuns.
     pub fn new(core_groups: u16) -> Metadata {
-        Metadata { core: Route::new(core_groups) }
+        Metadata {
+            core: Route::new(core_groups),
+        }
     }
 }
 
@@ -36,16 +38,26 @@ impl Application for Metadata {
     }
 
     fn command(&self, context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Rejection> {
-        let MetadataCommand { tenant, command, .. } = MetadataCommand::decode(payload.clone())
+        let MetadataCommand {
+            tenant, command, ..
+        } = MetadataCommand::decode(payload.clone())
             .map_err(|error| Rejection::internal(format!("command: {error}")))?;
         let tenant = tenant.as_str();
         match command.ok_or_else(|| Rejection::internal("command without content"))? {
             Command::Bootstrap(_) => bootstrap::execute(context).map(encode),
             Command::PutTaskDef(request) => task_def::put(context, tenant, request).map(encode),
-            Command::DeleteTaskDef(request) => task_def::delete(context, tenant, self.core, request).map(encode),
-            Command::PutExternalEventDef(request) => external_event_def::put(context, tenant, request).map(encode),
-            Command::DeleteExternalEventDef(request) => external_event_def::delete(context, tenant, request).map(encode),
-            Command::PutWfSpec(request) => put_wf_spec::execute(context, tenant, request).map(encode),
+            Command::DeleteTaskDef(request) => {
+                task_def::delete(context, tenant, self.core, request).map(encode)
+            }
+            Command::PutExternalEventDef(request) => {
+                external_event_def::put(context, tenant, request).map(encode)
+            }
+            Command::DeleteExternalEventDef(request) => {
+                external_event_def::delete(context, tenant, request).map(encode)
+            }
+            Command::PutWfSpec(request) => {
+                put_wf_spec::execute(context, tenant, request).map(encode)
+            }
             Command::DeleteWfSpec(request) => wf_spec::delete(context, tenant, request).map(encode),
             Command::PutTenant(request) => tenant::put(context, request).map(encode),
         }
@@ -59,7 +71,12 @@ impl Application for Metadata {
         Err(Rejection::internal("the metadata group sets no timers"))
     }
 
-    fn claim(&self, _: &mut Context<'_>, _: &Entry, _: &Waiter) -> Result<Option<Bytes>, Rejection> {
+    fn claim(
+        &self,
+        _: &mut Context<'_>,
+        _: &Entry,
+        _: &Waiter,
+    ) -> Result<Option<Bytes>, Rejection> {
         Err(Rejection::internal("the metadata group has no queues"))
     }
 }
@@ -72,12 +89,19 @@ fn encode<T: Message>(response: T) -> Bytes {
 fn find<T: Message + Default>(context: &Context<'_>, key: &[u8]) -> Result<Option<T>, Rejection> {
     let value = context.get(Family::State, key)?;
     value
-        .map(|value| T::decode(value).map_err(|error| Rejection::internal(format!("stored definition: {error}"))))
+        .map(|value| {
+            T::decode(value)
+                .map_err(|error| Rejection::internal(format!("stored definition: {error}")))
+        })
         .transpose()
 }
 
 /// Stores a definition.
-fn store<T: Message>(context: &mut Context<'_>, key: Bytes, definition: &T) -> Result<(), Rejection> {
+fn store<T: Message>(
+    context: &mut Context<'_>,
+    key: Bytes,
+    definition: &T,
+) -> Result<(), Rejection> {
     Ok(context.put(Family::State, key, Bytes::from(definition.encode_to_vec()))?)
 }
 
@@ -86,5 +110,7 @@ fn check_name(field: &str, name: &str) -> Result<(), Rejection> {
     if proto::name::is_hostname(name) {
         return Ok(());
     }
-    Err(Rejection::invalid(format!("{field} must be a valid hostname: {name:?}")))
+    Err(Rejection::invalid(format!(
+        "{field} must be a valid hostname: {name:?}"
+    )))
 }

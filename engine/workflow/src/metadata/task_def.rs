@@ -13,29 +13,44 @@ use crate::key;
 use crate::time::timestamp;
 use crate::value;
 
-pub(super) fn put(context: &mut Context<'_>, tenant: &str, request: PutTaskDefRequest) -> Result<TaskDef, Rejection> {
+pub(super) fn put(
+    context: &mut Context<'_>,
+    tenant: &str,
+    request: PutTaskDefRequest,
+) -> Result<TaskDef, Rejection> {
     check_name("TaskDef name", &request.name)?;
     let mut input_vars = request.input_vars;
     for var_def in &mut input_vars {
-        value::settle_variable(var_def, &value::NoStructs).map_err(|why| Rejection::invalid(format!("Input {}: {why}", var_def.name)))?;
+        value::settle_variable(var_def, &value::NoStructs)
+            .map_err(|why| Rejection::invalid(format!("Input {}: {why}", var_def.name)))?;
     }
     let mut return_type = request.return_type.unwrap_or_default();
     if let Some(type_def) = &mut return_type.return_type {
-        value::settle(type_def, &value::NoStructs).map_err(|why| Rejection::invalid(format!("Return type: {why}")))?;
+        value::settle(type_def, &value::NoStructs)
+            .map_err(|why| Rejection::invalid(format!("Return type: {why}")))?;
     }
     let key = key::named(key::TASK_DEFS, tenant, &request.name);
     let new = TaskDef {
-        id: Some(TaskDefId { name: request.name.clone() }),
+        id: Some(TaskDefId {
+            name: request.name.clone(),
+        }),
         description: request.description,
         input_vars,
         return_type: Some(return_type),
         created_at: Some(timestamp(context.now_ms())),
     };
     if let Some(stored) = find::<TaskDef>(context, &key)? {
-        if (TaskDef { created_at: stored.created_at, ..new }) == stored {
+        if (TaskDef {
+            created_at: stored.created_at,
+            ..new
+        }) == stored
+        {
             return Ok(stored);
         }
-        return Err(Rejection::already_exists(format!("TaskDef [{}] already exists and is immutable.", request.name)));
+        return Err(Rejection::already_exists(format!(
+            "TaskDef [{}] already exists and is immutable.",
+            request.name
+        )));
     }
     store(context, key, &new)?;
     Ok(new)
@@ -50,7 +65,9 @@ pub(super) fn delete(
     let name = request.id.unwrap_or_default().name;
     let key = key::named(key::TASK_DEFS, tenant, &name);
     if context.get(Family::State, &key)?.is_none() {
-        return Err(Rejection::not_found(format!("TaskDef {name} does not exist")));
+        return Err(Rejection::not_found(format!(
+            "TaskDef {name} does not exist"
+        )));
     }
     context.delete(Family::State, key)?;
     let group = core.group_of(name.as_bytes());

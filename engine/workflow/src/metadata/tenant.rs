@@ -7,15 +7,25 @@ use super::{find, store};
 use crate::key;
 use crate::time::timestamp;
 
-pub(super) fn put(context: &mut Context<'_>, request: PutTenantRequest) -> Result<Tenant, Rejection> {
+pub(super) fn put(
+    context: &mut Context<'_>,
+    request: PutTenantRequest,
+) -> Result<Tenant, Rejection> {
     let id = request.id;
     if !proto::name::is_tenant_id(&id) {
-        return Err(Rejection::invalid(format!("id must be a valid hostname that begins with a letter: {id:?}")));
+        return Err(Rejection::invalid(format!(
+            "id must be a valid hostname that begins with a letter: {id:?}"
+        )));
     }
     let key = key::global(key::TENANTS, &id);
     let tenant = match find::<Tenant>(context, &key)? {
-        Some(stored) if stored.output_topic_config == request.output_topic_config => return Ok(stored),
-        Some(stored) => Tenant { output_topic_config: request.output_topic_config, ..stored },
+        Some(stored) if stored.output_topic_config == request.output_topic_config => {
+            return Ok(stored);
+        }
+        Some(stored) => Tenant {
+            output_topic_config: request.output_topic_config,
+            ..stored
+        },
         None => Tenant {
             id: Some(TenantId { id }),
             created_at: Some(timestamp(context.now_ms())),

@@ -8,7 +8,11 @@ use super::find;
 use crate::key;
 
 /// The highest version of a WfSpec.
-pub(super) fn latest(context: &Context<'_>, tenant: &str, name: &str) -> Result<Option<WfSpec>, Rejection> {
+pub(super) fn latest(
+    context: &Context<'_>,
+    tenant: &str,
+    name: &str,
+) -> Result<Option<WfSpec>, Rejection> {
     let range: KeyRange = key::wf_spec_versions(tenant, name, None);
     match context.scan(Family::State, &range, 1, true)?.pop() {
         Some((key, _)) => find(context, &key),
@@ -17,7 +21,11 @@ pub(super) fn latest(context: &Context<'_>, tenant: &str, name: &str) -> Result<
 }
 
 /// The version goes; the WfRuns that are on it go on with a retired copy.
-pub(super) fn delete(context: &mut Context<'_>, tenant: &str, request: DeleteWfSpecRequest) -> Result<(), Rejection> {
+pub(super) fn delete(
+    context: &mut Context<'_>,
+    tenant: &str,
+    request: DeleteWfSpecRequest,
+) -> Result<(), Rejection> {
     let id = request.id.unwrap_or_default();
     let at = |table| key::wf_spec(table, tenant, &id.name, id.major_version, id.revision);
     let Some(value) = context.get(Family::State, &at(key::WF_SPECS))? else {

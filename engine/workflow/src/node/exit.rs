@@ -13,7 +13,11 @@ pub(super) fn initial() -> NodeType {
     NodeType::Exit(ExitRun {})
 }
 
-pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &ExitNode) -> Result<Option<Done>, Failing> {
+pub(super) fn poll(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+    node: &ExitNode,
+) -> Result<Option<Done>, Failing> {
     if let Some(ExitResult::FailureDef(failure)) = &node.result {
         let mut fault = Fault::new(&failure.failure_name, &failure.message);
         if let Some(content) = &failure.content {
@@ -22,7 +26,10 @@ pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &ExitNode) -> Res
                 Ok(content) => fault.content = Some(content),
                 Err(Failing::Fault(problem)) => {
                     // The failure is thrown all the same.
-                    fault.message.push_str(&format!(" (its content could not be resolved: {})", problem.message));
+                    fault.message.push_str(&format!(
+                        " (its content could not be resolved: {})",
+                        problem.message
+                    ));
                     fault.content = Some(proto::littlehorse::VariableValue::default());
                 }
                 Err(rejected) => return Err(rejected),
@@ -44,17 +51,28 @@ pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &ExitNode) -> Res
         }
     }
     if !failed.is_empty() {
-        return Err(Fault::new("CHILD_FAILURE", format!("Child threads failed: {}", failed.join(", "))).into());
+        return Err(Fault::new(
+            "CHILD_FAILURE",
+            format!("Child threads failed: {}", failed.join(", ")),
+        )
+        .into());
     }
     let output = match &node.result {
         Some(ExitResult::ReturnContent(content)) => {
             let scope = ThreadScope::new(unit, at);
-            let value = scope.outcome(value::evaluate(content, &scope)).map_err(|failing| match failing {
-                Failing::Fault(fault) => {
-                    Fault::new("VAR_ERROR", format!("The thread's output could not be resolved: {}", fault.message)).into()
-                }
-                rejected @ Failing::Rejected(_) => rejected,
-            })?;
+            let value = scope
+                .outcome(value::evaluate(content, &scope))
+                .map_err(|failing| match failing {
+                    Failing::Fault(fault) => Fault::new(
+                        "VAR_ERROR",
+                        format!(
+                            "The thread's output could not be resolved: {}",
+                            fault.message
+                        ),
+                    )
+                    .into(),
+                    rejected @ Failing::Rejected(_) => rejected,
+                })?;
             Some(value)
         }
         _ => None,

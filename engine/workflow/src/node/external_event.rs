@@ -1,10 +1,10 @@
 //! EXTERNAL_EVENT: waits for an event from outside (spec 03, section 6.5; spec 05, sections 3.5 and 4).
 
+use crate::time::timestamp_ms;
 use index::Family;
 use proto::littlehorse::node_run::NodeType;
 use proto::littlehorse::variable_value::Value;
 use proto::littlehorse::{ExternalEventNode, ExternalEventNodeRun, VariableValue};
-use crate::time::timestamp_ms;
 use runtime::Rejection;
 
 use super::{At, Done};
@@ -24,11 +24,17 @@ pub(super) fn initial(node: &ExternalEventNode) -> NodeType {
     })
 }
 
-pub(super) fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &ExternalEventNode) -> Result<(), Failing> {
+pub(super) fn arrive(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+    node: &ExternalEventNode,
+) -> Result<(), Failing> {
     if let Some(timeout) = &node.timeout_seconds {
         let scope = ThreadScope::new(unit, at);
         let seconds = match scope.outcome(value::evaluate(timeout, &scope)) {
-            Ok(VariableValue { value: Some(Value::Int(seconds)) }) => seconds,
+            Ok(VariableValue {
+                value: Some(Value::Int(seconds)),
+            }) => seconds,
             Ok(other) => {
                 let kind = value::kind_name(&other);
                 return Err(cannot("timeout", format!("it is a {kind}, not an INT")).into());
@@ -42,12 +48,16 @@ pub(super) fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &ExternalEventN
     if let Some(key) = &node.correlation_key {
         let scope = ThreadScope::new(unit, at);
         let key = match scope.outcome(value::evaluate(key, &scope)) {
-            Ok(VariableValue { value: Some(Value::Str(key)) }) => key,
+            Ok(VariableValue {
+                value: Some(Value::Str(key)),
+            }) => key,
             Ok(other) => {
                 let kind = value::kind_name(&other);
                 return Err(cannot("correlation id", format!("it is a {kind}, not a STR")).into());
             }
-            Err(Failing::Fault(fault)) => return Err(cannot("correlation id", fault.message).into()),
+            Err(Failing::Fault(fault)) => {
+                return Err(cannot("correlation id", fault.message).into());
+            }
             Err(rejected) => return Err(rejected),
         };
         node_part(unit, at)?.correlation_key = Some(key);
@@ -56,11 +66,21 @@ pub(super) fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &ExternalEventN
 }
 
 fn cannot(what: &str, why: String) -> Fault {
-    Fault::new("VAR_ERROR", format!("The {what} of the external event could not be determined: {why}"))
+    Fault::new(
+        "VAR_ERROR",
+        format!("The {what} of the external event could not be determined: {why}"),
+    )
 }
 
-pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &ExternalEventNode) -> Result<Option<Done>, Failing> {
-    let def = node.external_event_def_id.as_ref().map_or("", |id| id.name.as_str());
+pub(super) fn poll(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+    node: &ExternalEventNode,
+) -> Result<Option<Done>, Failing> {
+    let def = node
+        .external_event_def_id
+        .as_ref()
+        .map_or("", |id| id.name.as_str());
     let part = node_part(unit, at)?;
     if part.external_event_id.is_some() {
         return Ok(Some(Done::Next));
@@ -74,32 +94,49 @@ pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &ExternalEventNod
             claim(unit, at, def, &guid)?;
             Ok(Some(Done::Next))
         }
-        None if timed_out => {
-            Err(Fault::new("TIMEOUT", format!("ExternalEvent {def} did not arrive in time")).into())
-        }
+        None if timed_out => Err(Fault::new(
+            "TIMEOUT",
+            format!("ExternalEvent {def} did not arrive in time"),
+        )
+        .into()),
         None => Ok(None),
     }
 }
 
 /// The oldest unclaimed event that this NodeRun may take: its guid.
-fn find(unit: &mut Unit<'_, '_>, at: &At<'_>, def: &str, deadline: Option<i64>) -> Result<Option<String>, Rejection> {
+fn find(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+    def: &str,
+    deadline: Option<i64>,
+) -> Result<Option<String>, Rejection> {
     let mut range = at.run.key.unclaimed_events(def);
     loop {
         let page = unit.context.scan(Family::State, &range, PAGE, false)?;
         for (_, guid) in &page {
             let guid = String::from_utf8_lossy(guid).into_owned();
-            let Some(event) = unit.find_event(at.run, def, &guid)?.and_then(|row| row.external_event.as_ref()) else {
+            let Some(event) = unit
+                .find_event(at.run, def, &guid)?
+                .and_then(|row| row.external_event.as_ref())
+            else {
                 continue;
             };
-            let fits = event.thread_run_number.is_none_or(|thread| thread == at.thread)
-                && event.node_run_position.is_none_or(|position| position == at.position)
-                && deadline.is_none_or(|deadline| timestamp_ms(event.created_at.as_ref()) <= deadline);
+            let fits = event
+                .thread_run_number
+                .is_none_or(|thread| thread == at.thread)
+                && event
+                    .node_run_position
+                    .is_none_or(|position| position == at.position)
+                && deadline
+                    .is_none_or(|deadline| timestamp_ms(event.created_at.as_ref()) <= deadline);
             if fits {
                 return Ok(Some(guid));
             }
         }
         match page.last() {
-            Some((last, _)) if page.len() == PAGE => range.start = std::ops::Bound::Excluded(last.clone()),
+            Some((last, _)) if page.len() == PAGE => {
+                range.start = std::ops::Bound::Excluded(last.clone())
+            }
             _ => return Ok(None),
         }
     }
@@ -119,10 +156,14 @@ fn claim(unit: &mut Unit<'_, '_>, at: &At<'_>, def: &str, guid: &str) -> Result<
     event.thread_run_number = Some(at.thread);
     event.node_run_position = Some(at.position);
     let created = event.created_at;
-    let mark = at.run.key.unclaimed_event(def, timestamp_ms(created.as_ref()), arrival);
+    let mark = at
+        .run
+        .key
+        .unclaimed_event(def, timestamp_ms(created.as_ref()), arrival);
     unit.context.delete(Family::State, mark)?;
     if let Some(due_ms) = retention {
-        unit.context.cancel_timer(due_ms, &at.run.key.external_event(def, guid))?;
+        unit.context
+            .cancel_timer(due_ms, &at.run.key.external_event(def, guid))?;
     }
     let id = external_event::id(at.run.id.clone(), def, guid);
     let part = node_part(unit, at)?;
@@ -131,13 +172,22 @@ fn claim(unit: &mut Unit<'_, '_>, at: &At<'_>, def: &str, guid: &str) -> Result<
     Ok(())
 }
 
-pub(super) fn output(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<VariableValue>, Rejection> {
-    let Some(id) = node_part(unit, at)?.external_event_id.clone() else { return Ok(None) };
+pub(super) fn output(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+) -> Result<Option<VariableValue>, Rejection> {
+    let Some(id) = node_part(unit, at)?.external_event_id.clone() else {
+        return Ok(None);
+    };
     let def = id.external_event_def_id.unwrap_or_default().name;
     let row = unit.find_event(at.run, &def, &id.guid)?;
     let event = row.and_then(|row| row.external_event.as_ref());
     // An event that is gone leaves nothing to read.
-    Ok(Some(event.and_then(|event| event.content.clone()).unwrap_or_default()))
+    Ok(Some(
+        event
+            .and_then(|event| event.content.clone())
+            .unwrap_or_default(),
+    ))
 }
 
 /// The timeout has come. The due time stays in the row, for events that came before it.
@@ -146,9 +196,14 @@ pub fn due(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn node_part<'r>(unit: &'r mut Unit<'_, '_>, at: &At<'_>) -> Result<&'r mut ExternalEventNodeRun, Rejection> {
+fn node_part<'r>(
+    unit: &'r mut Unit<'_, '_>,
+    at: &At<'_>,
+) -> Result<&'r mut ExternalEventNodeRun, Rejection> {
     match &mut unit.node_mut(at.run, at.thread, at.position)?.node_type {
         Some(NodeType::ExternalEvent(part)) => Ok(part),
-        _ => Err(Rejection::internal("an EXTERNAL_EVENT node's NodeRun is something else")),
+        _ => Err(Rejection::internal(
+            "an EXTERNAL_EVENT node's NodeRun is something else",
+        )),
     }
 }

@@ -37,12 +37,24 @@ pub struct At<'a> {
 
 impl<'a> At<'a> {
     /// Of a NodeRun that exists.
-    pub fn new(unit: &mut Unit<'_, '_>, run: &'a Run, thread: i32, position: i32) -> Result<At<'a>, Rejection> {
+    pub fn new(
+        unit: &mut Unit<'_, '_>,
+        run: &'a Run,
+        thread: i32,
+        position: i32,
+    ) -> Result<At<'a>, Rejection> {
         let node_run = unit.node(run, thread, position)?;
         let thread_spec = node_run.thread_spec_name.clone();
         let node_name = node_run.node_name.clone();
         let spec_id = node_run.wf_spec_id.clone().unwrap_or_default();
-        Ok(At { run, thread, position, spec: unit.spec_by_id(&spec_id)?, thread_spec, node_name })
+        Ok(At {
+            run,
+            thread,
+            position,
+            spec: unit.spec_by_id(&spec_id)?,
+            thread_spec,
+            node_name,
+        })
     }
 
     /// The node.
@@ -51,7 +63,10 @@ impl<'a> At<'a> {
     }
 
     fn node_type(&self) -> Result<&Type, Rejection> {
-        self.node()?.node.as_ref().ok_or_else(|| unbuilt("without a type"))
+        self.node()?
+            .node
+            .as_ref()
+            .ok_or_else(|| unbuilt("without a type"))
     }
 }
 
@@ -139,5 +154,7 @@ pub fn kind(node: &Type) -> &'static str {
 
 /// Registration refuses what is not built, so a stored spec cannot hold it.
 fn unbuilt(what: &str) -> Rejection {
-    Rejection::internal(format!("a node {what} was registered, and cannot be run by this version"))
+    Rejection::internal(format!(
+        "a node {what} was registered, and cannot be run by this version"
+    ))
 }

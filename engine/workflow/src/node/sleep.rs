@@ -1,10 +1,10 @@
 //! SLEEP: waits for a time (spec 03, section 6.6).
 
+use crate::time::{timestamp, timestamp_ms};
 use proto::littlehorse::node_run::NodeType;
 use proto::littlehorse::sleep_node::SleepLength;
 use proto::littlehorse::variable_value::Value;
 use proto::littlehorse::{SleepNode, SleepNodeRun, VariableAssignment};
-use crate::time::{timestamp, timestamp_ms};
 use runtime::Rejection;
 
 use super::{At, Done};
@@ -13,16 +13,27 @@ use crate::timer;
 use crate::value;
 
 pub(super) fn initial() -> NodeType {
-    NodeType::Sleep(SleepNodeRun { maturation_time: None, matured: false })
+    NodeType::Sleep(SleepNodeRun {
+        maturation_time: None,
+        matured: false,
+    })
 }
 
-pub(super) fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &SleepNode) -> Result<(), Failing> {
+pub(super) fn arrive(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+    node: &SleepNode,
+) -> Result<(), Failing> {
     let due_ms = maturation_ms(unit, at, node)?;
     set(unit, at, due_ms)?;
     Ok(())
 }
 
-pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &SleepNode) -> Result<Option<Done>, Failing> {
+pub(super) fn poll(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+    node: &SleepNode,
+) -> Result<Option<Done>, Failing> {
     let Some(NodeType::Sleep(sleep)) = &unit.node(at.run, at.thread, at.position)?.node_type else {
         return Err(Rejection::internal("a SLEEP node's NodeRun is something else").into());
     };
@@ -44,7 +55,11 @@ pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &SleepNode) -> Re
 pub fn due(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Rejection> {
     let row = unit.node_row_mut(at.run, at.thread, at.position)?;
     row.timer_due_ms = None;
-    if let Some(NodeType::Sleep(sleep)) = row.node_run.as_mut().and_then(|node| node.node_type.as_mut()) {
+    if let Some(NodeType::Sleep(sleep)) = row
+        .node_run
+        .as_mut()
+        .and_then(|node| node.node_type.as_mut())
+    {
         sleep.matured = true;
     }
     Ok(())
@@ -53,8 +68,10 @@ pub fn due(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Rejection> {
 fn set(unit: &mut Unit<'_, '_>, at: &At<'_>, due_ms: i64) -> Result<(), Rejection> {
     timer::set_for_node(unit, at, due_ms)?;
     let node_run = unit.node_mut(at.run, at.thread, at.position)?;
-    node_run.node_type =
-        Some(NodeType::Sleep(SleepNodeRun { maturation_time: Some(timestamp(due_ms)), matured: false }));
+    node_run.node_type = Some(NodeType::Sleep(SleepNodeRun {
+        maturation_time: Some(timestamp(due_ms)),
+        matured: false,
+    }));
     Ok(())
 }
 
@@ -67,12 +84,18 @@ fn maturation_ms(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &SleepNode) -> Resu
         }
         Some(SleepLength::Timestamp(time)) => match resolve(unit, at, time)?.value {
             Some(Value::UtcTimestamp(time)) => Ok(timestamp_ms(Some(&time))),
-            other => Ok(value::as_int(&proto::littlehorse::VariableValue { value: other }).map_err(explain)?),
+            other => Ok(
+                value::as_int(&proto::littlehorse::VariableValue { value: other })
+                    .map_err(explain)?,
+            ),
         },
         Some(SleepLength::IsoDate(date)) => {
             let text = value::as_text(&resolve(unit, at, date)?).map_err(explain)?;
-            let time: jiff::Timestamp =
-                text.parse().map_err(|error| Fault::var_sub(format!("{NO_TIME}: {text:?} is no ISO-8601 instant: {error}")))?;
+            let time: jiff::Timestamp = text.parse().map_err(|error| {
+                Fault::var_sub(format!(
+                    "{NO_TIME}: {text:?} is no ISO-8601 instant: {error}"
+                ))
+            })?;
             Ok(time.as_millisecond())
         }
         None => Err(Fault::var_sub(format!("{NO_TIME}: the node has no length")).into()),
@@ -91,8 +114,10 @@ fn resolve(
     assignment: &VariableAssignment,
 ) -> Result<proto::littlehorse::VariableValue, Failing> {
     let scope = ThreadScope::new(unit, at);
-    scope.outcome(value::evaluate(assignment, &scope)).map_err(|failing| match failing {
-        Failing::Fault(fault) => Fault::var_sub(format!("{NO_TIME}: {}", fault.message)).into(),
-        rejected @ Failing::Rejected(_) => rejected,
-    })
+    scope
+        .outcome(value::evaluate(assignment, &scope))
+        .map_err(|failing| match failing {
+            Failing::Fault(fault) => Fault::var_sub(format!("{NO_TIME}: {}", fault.message)).into(),
+            rejected @ Failing::Rejected(_) => rejected,
+        })
 }

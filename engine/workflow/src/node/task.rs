@@ -17,7 +17,9 @@ pub(super) fn initial() -> NodeType {
 pub(super) fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<(), Failing> {
     let id = task::create(unit, at, node)?;
     let node_run = unit.node_mut(at.run, at.thread, at.position)?;
-    node_run.node_type = Some(NodeType::Task(TaskNodeRun { task_run_id: Some(id) }));
+    node_run.node_type = Some(NodeType::Task(TaskNodeRun {
+        task_run_id: Some(id),
+    }));
     Ok(())
 }
 
@@ -28,9 +30,11 @@ pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>,
         TaskStatus::TaskScheduled | TaskStatus::TaskRunning | TaskStatus::TaskPending => Ok(None),
         TaskStatus::TaskFailed => Err(Fault::new("TASK_FAILURE", "Task execution failed").into()),
         TaskStatus::TaskTimeout => Err(Fault::new("TIMEOUT", "Task timed out").into()),
-        TaskStatus::TaskOutputSerdeError => {
-            Err(Fault::new("VAR_MUTATION_ERROR", "Task output could not be serialized or deserialized").into())
-        }
+        TaskStatus::TaskOutputSerdeError => Err(Fault::new(
+            "VAR_MUTATION_ERROR",
+            "Task output could not be serialized or deserialized",
+        )
+        .into()),
         TaskStatus::TaskInputVarSubError => {
             Err(Fault::var_sub("Task input variables could not be computed").into())
         }
@@ -41,19 +45,34 @@ pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>,
                 content: Some(exception.content.unwrap_or_default()),
             }
             .into()),
-            _ => Err(Fault::new("TASK_FAILURE", "Task reported an exception without saying which").into()),
+            _ => Err(Fault::new(
+                "TASK_FAILURE",
+                "Task reported an exception without saying which",
+            )
+            .into()),
         },
     }
 }
 
 pub(super) fn can_halt(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<bool, Rejection> {
     let guid = TaskGuid::of_node(at.thread, at.position).to_string();
-    let Some(row) = unit.find_task(at.run, &guid)? else { return Ok(true) };
-    let status = row.task_run.as_ref().map(proto::littlehorse::TaskRun::status);
-    Ok(!matches!(status, Some(TaskStatus::TaskScheduled | TaskStatus::TaskRunning | TaskStatus::TaskPending)))
+    let Some(row) = unit.find_task(at.run, &guid)? else {
+        return Ok(true);
+    };
+    let status = row
+        .task_run
+        .as_ref()
+        .map(proto::littlehorse::TaskRun::status);
+    Ok(!matches!(
+        status,
+        Some(TaskStatus::TaskScheduled | TaskStatus::TaskRunning | TaskStatus::TaskPending)
+    ))
 }
 
-pub(super) fn output(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<VariableValue>, Rejection> {
+pub(super) fn output(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+) -> Result<Option<VariableValue>, Rejection> {
     Ok(match last_attempt(unit, at)?.result {
         Some(AttemptResult::Output(output)) => Some(output),
         _ => Some(VariableValue::default()),

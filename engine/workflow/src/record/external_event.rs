@@ -1,11 +1,11 @@
 //! ExternalEvent: something from outside for one WfRun (spec 05, section 3).
 
+use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::KeyRange;
 use index::key::KeyWriter;
 use proto::ironhorse::v1::ExternalEventRow;
 use proto::littlehorse::{ExternalEvent, ExternalEventDefId, ExternalEventId, WfRunId};
-use crate::time::timestamp_ms;
 
 use super::Row;
 use super::schema::Index;
@@ -20,14 +20,19 @@ impl Row for ExternalEventRow {
 pub fn id(wf_run_id: WfRunId, def: &str, guid: &str) -> ExternalEventId {
     ExternalEventId {
         wf_run_id: Some(wf_run_id),
-        external_event_def_id: Some(ExternalEventDefId { name: def.to_owned() }),
+        external_event_def_id: Some(ExternalEventDefId {
+            name: def.to_owned(),
+        }),
         guid: guid.to_owned(),
     }
 }
 
 /// The public message.
 pub fn public(id: ExternalEventId, row: ExternalEventRow) -> ExternalEvent {
-    ExternalEvent { id: Some(id), ..row.external_event.unwrap_or_default() }
+    ExternalEvent {
+        id: Some(id),
+        ..row.external_event.unwrap_or_default()
+    }
 }
 
 /// All ExternalEvents of a definition, claimed or not if given, by time of arrival.
@@ -38,7 +43,10 @@ pub fn index_range(tenant: &str, def: &str, claimed: Option<bool>) -> KeyRange {
 fn index_prefix(tenant: &str, def: &str, claimed: Option<bool>) -> KeyWriter {
     match claimed {
         None => Index::ExternalEventByDef.prefix(tenant).str(def),
-        Some(claimed) => Index::ExternalEventByDefClaimed.prefix(tenant).str(def).u8(u8::from(claimed)),
+        Some(claimed) => Index::ExternalEventByDefClaimed
+            .prefix(tenant)
+            .str(def)
+            .u8(u8::from(claimed)),
     }
 }
 
@@ -50,11 +58,16 @@ pub(super) fn index_entries(
     row: &ExternalEventRow,
     emit: &mut dyn FnMut(Bytes, Bytes),
 ) {
-    let Some(event) = &row.external_event else { return };
+    let Some(event) = &row.external_event else {
+        return;
+    };
     let run = wf_run_id.to_string();
     let created = timestamp_ms(event.created_at.as_ref());
     for claimed in [None, Some(event.claimed)] {
         let writer = index_prefix(tenant, def, claimed);
-        emit(writer.i64(created).str(&run).str(guid).finish(), Bytes::new());
+        emit(
+            writer.i64(created).str(&run).str(guid).finish(),
+            Bytes::new(),
+        );
     }
 }

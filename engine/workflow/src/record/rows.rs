@@ -22,7 +22,8 @@ pub trait Row: Message + Default {
 /// # Errors
 /// `INTERNAL` for bytes that no build wrote, or that a newer one did.
 pub fn decode<T: Row>(value: &[u8]) -> Result<T, Rejection> {
-    let row = T::decode(value).map_err(|error| Rejection::internal(format!("stored row: {error}")))?;
+    let row =
+        T::decode(value).map_err(|error| Rejection::internal(format!("stored row: {error}")))?;
     if row.version() > T::VERSION {
         return Err(Rejection::internal(format!(
             "stored row of format {} (this build reads up to {})",
@@ -55,7 +56,9 @@ pub struct Rows<T> {
 
 impl<T> Default for Rows<T> {
     fn default() -> Rows<T> {
-        Rows { slots: BTreeMap::new() }
+        Rows {
+            slots: BTreeMap::new(),
+        }
     }
 }
 
@@ -82,7 +85,11 @@ impl<T: Row> Rows<T> {
     }
 
     /// The row, to be changed: it will be written.
-    pub fn get_mut(&mut self, context: &Context<'_>, key: &Bytes) -> Result<Option<&mut T>, Rejection> {
+    pub fn get_mut(
+        &mut self,
+        context: &Context<'_>,
+        key: &Bytes,
+    ) -> Result<Option<&mut T>, Rejection> {
         Ok(match self.slot(context, key)? {
             Slot::Present(row, state) => {
                 if *state == State::Clean {
@@ -123,7 +130,9 @@ impl<T: Row> Rows<T> {
                 Slot::Present(row, State::New) => {
                     context.insert(Family::State, key, Bytes::from(row.encode_to_vec()))?;
                 }
-                Slot::Present(row, State::Dirty) => context.put(Family::State, key, Bytes::from(row.encode_to_vec()))?,
+                Slot::Present(row, State::Dirty) => {
+                    context.put(Family::State, key, Bytes::from(row.encode_to_vec()))?
+                }
                 Slot::Deleted => context.delete(Family::State, key)?,
                 Slot::Present(_, State::Clean) | Slot::Absent => {}
             }

@@ -44,12 +44,16 @@ impl Schema for WorkflowSchema {
         // The kind stands behind strings of unknown length, so the cheap test only leaves out the other tables.
         key.first() == Some(&RUNS)
             && kind_of(key).is_some_and(|kind| {
-                kind == Kind::WfRun as u8 || kind == Kind::TaskRun as u8 || kind == Kind::ExternalEvent as u8
+                kind == Kind::WfRun as u8
+                    || kind == Kind::TaskRun as u8
+                    || kind == Kind::ExternalEvent as u8
             })
     }
 
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes)) {
-        let Ok(Some(row)) = RunRow::parse(key) else { return };
+        let Ok(Some(row)) = RunRow::parse(key) else {
+            return;
+        };
         match &row.row {
             Row::WfRun => {
                 if let Ok(value) = WfRunRow::decode(value) {
@@ -63,7 +67,14 @@ impl Schema for WorkflowSchema {
             }
             Row::ExternalEvent { def, guid } => {
                 if let Ok(value) = ExternalEventRow::decode(value) {
-                    external_event::index_entries(&row.tenant, &row.wf_run_id, def, guid, &value, emit);
+                    external_event::index_entries(
+                        &row.tenant,
+                        &row.wf_run_id,
+                        def,
+                        guid,
+                        &value,
+                        emit,
+                    );
                 }
             }
             _ => {}

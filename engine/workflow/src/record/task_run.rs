@@ -1,12 +1,12 @@
 //! TaskRun: a task for workers, with all its attempts (spec 04).
 
+use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::KeyRange;
 use index::key::KeyWriter;
 use proto::ironhorse::v1::{CheckpointRow, TaskRunRow};
 use proto::littlehorse::task_attempt::Result as AttemptResult;
 use proto::littlehorse::{Checkpoint, CheckpointId, TaskRun, TaskRunId, WfRunId};
-use crate::time::timestamp_ms;
 
 use super::Row;
 use super::schema::Index;
@@ -45,7 +45,10 @@ pub fn public(id: TaskRunId, row: TaskRunRow) -> TaskRun {
 
 /// The public checkpoint.
 pub fn public_checkpoint(id: CheckpointId, row: CheckpointRow) -> Checkpoint {
-    Checkpoint { id: Some(id), ..row.checkpoint.unwrap_or_default() }
+    Checkpoint {
+        id: Some(id),
+        ..row.checkpoint.unwrap_or_default()
+    }
 }
 
 /// All TaskRuns of a TaskDef, in one status if given, by time of creation.
@@ -56,7 +59,10 @@ pub fn index_range(tenant: &str, task_def: &str, status: Option<i32>) -> KeyRang
 fn index_prefix(tenant: &str, task_def: &str, status: Option<i32>) -> KeyWriter {
     match status {
         None => Index::TaskRunByDef.prefix(tenant).str(task_def),
-        Some(status) => Index::TaskRunByDefStatus.prefix(tenant).str(task_def).i32(status),
+        Some(status) => Index::TaskRunByDefStatus
+            .prefix(tenant)
+            .str(task_def)
+            .i32(status),
     }
 }
 
@@ -67,12 +73,19 @@ pub(super) fn index_entries(
     row: &TaskRunRow,
     emit: &mut dyn FnMut(Bytes, Bytes),
 ) {
-    let Some(task_run) = &row.task_run else { return };
-    let Some(task_def) = &task_run.task_def_id else { return };
+    let Some(task_run) = &row.task_run else {
+        return;
+    };
+    let Some(task_def) = &task_run.task_def_id else {
+        return;
+    };
     let run = wf_run_id.to_string();
     let scheduled = timestamp_ms(task_run.scheduled_at.as_ref());
     for status in [None, Some(task_run.status)] {
         let writer = index_prefix(tenant, &task_def.name, status);
-        emit(writer.i64(scheduled).str(&run).str(guid).finish(), Bytes::new());
+        emit(
+            writer.i64(scheduled).str(&run).str(guid).finish(),
+            Bytes::new(),
+        );
     }
 }

@@ -13,9 +13,18 @@ impl Row for VariableRow {
 }
 
 /// The public message: with its id, and a masked value hidden.
-pub fn public(wf_run_id: WfRunId, thread_run_number: i32, name: String, row: VariableRow) -> Variable {
+pub fn public(
+    wf_run_id: WfRunId,
+    thread_run_number: i32,
+    name: String,
+    row: VariableRow,
+) -> Variable {
     let mut variable = row.variable.unwrap_or_default();
-    variable.id = Some(VariableId { wf_run_id: Some(wf_run_id), thread_run_number, name });
+    variable.id = Some(VariableId {
+        wf_run_id: Some(wf_run_id),
+        thread_run_number,
+        name,
+    });
     if variable.masked {
         variable.value = Some(mask::hidden());
     }

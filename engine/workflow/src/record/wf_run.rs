@@ -1,11 +1,11 @@
 //! WfRun: one execution of a WfSpec (spec 03).
 
+use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::KeyRange;
 use index::key::KeyWriter;
 use proto::ironhorse::v1::WfRunRow;
 use proto::littlehorse::{LhStatus, WfRun, WfRunId, WfSpecId};
-use crate::time::timestamp_ms;
 
 use super::Row;
 use super::schema::Index;
@@ -18,7 +18,10 @@ impl Row for WfRunRow {
 
 /// The public message, without its ThreadRuns.
 pub fn public(id: WfRunId, row: WfRunRow) -> WfRun {
-    WfRun { id: Some(id), ..row.wf_run.unwrap_or_default() }
+    WfRun {
+        id: Some(id),
+        ..row.wf_run.unwrap_or_default()
+    }
 }
 
 /// What a search of WfRuns may ask for. Each combination that spec 07 section 2 names has an index of its own, ordered
@@ -66,13 +69,27 @@ fn index_prefix(tenant: &str, criteria: &Criteria<'_>) -> KeyWriter {
 
 /// The index of direct children of a run.
 pub fn children_range(tenant: &str, parent: &WfRunId) -> KeyRange {
-    KeyRange::prefix(&Index::WfRunByParent.prefix(tenant).str(&parent.to_string()).finish())
+    KeyRange::prefix(
+        &Index::WfRunByParent
+            .prefix(tenant)
+            .str(&parent.to_string())
+            .finish(),
+    )
 }
 
 /// Index entries of a stored WfRun.
-pub(super) fn index_entries(tenant: &str, id: &WfRunId, row: &WfRunRow, emit: &mut dyn FnMut(Bytes, Bytes)) {
+pub(super) fn index_entries(
+    tenant: &str,
+    id: &WfRunId,
+    row: &WfRunRow,
+    emit: &mut dyn FnMut(Bytes, Bytes),
+) {
     let Some(wf_run) = &row.wf_run else { return };
-    let WfSpecId { name, major_version, revision } = wf_run.wf_spec_id.clone().unwrap_or_default();
+    let WfSpecId {
+        name,
+        major_version,
+        revision,
+    } = wf_run.wf_spec_id.clone().unwrap_or_default();
     let text = id.to_string();
     let started = timestamp_ms(wf_run.start_time.as_ref());
     let mut entry = |writer: KeyWriter| emit(writer.i64(started).str(&text).finish(), Bytes::new());
@@ -93,5 +110,8 @@ pub(super) fn index_entries(tenant: &str, id: &WfRunId, row: &WfRunRow, emit: &m
 
 /// Whether a status ends a WfRun or ThreadRun for good.
 pub fn is_terminated(status: LhStatus) -> bool {
-    matches!(status, LhStatus::Completed | LhStatus::Error | LhStatus::Exception)
+    matches!(
+        status,
+        LhStatus::Completed | LhStatus::Error | LhStatus::Exception
+    )
 }

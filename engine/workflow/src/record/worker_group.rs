@@ -1,8 +1,8 @@
 //! TaskWorkerGroup: the workers that poll for a TaskDef (spec 04, section 6).
 
+use crate::time::timestamp_ms;
 use proto::ironhorse::v1::TaskWorkerGroupRow;
 use proto::littlehorse::TaskWorkerGroup;
-use crate::time::timestamp_ms;
 
 use super::Row;
 

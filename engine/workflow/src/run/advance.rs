@@ -1,7 +1,7 @@
 //! The advance algorithm: a run moves until nothing moves (spec 03, section 5).
 
-use proto::littlehorse::{LhStatus, NodeRun};
 use crate::time::timestamp;
+use proto::littlehorse::{LhStatus, NodeRun};
 use runtime::Rejection;
 
 use super::edge;
@@ -54,8 +54,14 @@ fn step(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<Step, Rejecti
     let thread = unit.thread(run, number)?;
     let position = thread.current_node_position;
     match thread.status() {
-        LhStatus::Completed | LhStatus::Error | LhStatus::Exception | LhStatus::Starting => Ok(Step::Idle),
-        LhStatus::Halted => Ok(if leave_halt(unit, run, number)? { Step::Moved } else { Step::Idle }),
+        LhStatus::Completed | LhStatus::Error | LhStatus::Exception | LhStatus::Starting => {
+            Ok(Step::Idle)
+        }
+        LhStatus::Halted => Ok(if leave_halt(unit, run, number)? {
+            Step::Moved
+        } else {
+            Step::Idle
+        }),
         LhStatus::Halting => {
             let over = leave_halt(unit, run, number)? || finish_halting(unit, run, number)?;
             Ok(if over { Step::Moved } else { Step::Idle })
@@ -72,12 +78,19 @@ fn step(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<Step, Rejecti
 }
 
 /// One step of a running thread: its node completes, and the next one begins.
-fn run_node(unit: &mut Unit<'_, '_>, run: &Run, thread: i32, position: i32) -> Result<Step, Failing> {
+fn run_node(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    thread: i32,
+    position: i32,
+) -> Result<Step, Failing> {
     let at = At::new(unit, run, thread, position)?;
     if !unit.node(run, thread, position)?.failures.is_empty() {
         return Ok(Step::Idle);
     }
-    let Some(output) = node::poll(unit, &at)? else { return Ok(Step::Idle) };
+    let Some(output) = node::poll(unit, &at)? else {
+        return Ok(Step::Idle);
+    };
     let now = timestamp(unit.now_ms());
     let node_run = unit.node_mut(run, thread, position)?;
     node_run.set_status(LhStatus::Completed);
@@ -124,6 +137,14 @@ pub(super) fn activate(
         ..NodeRun::default()
     };
     let node_type = node::initial(spec.node(&node_run.thread_spec_name, node_name)?);
-    unit.insert_node(run, number, position, NodeRun { node_type: Some(node_type), ..node_run });
+    unit.insert_node(
+        run,
+        number,
+        position,
+        NodeRun {
+            node_type: Some(node_type),
+            ..node_run
+        },
+    );
     Ok(())
 }

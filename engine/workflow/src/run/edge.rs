@@ -17,8 +17,12 @@ pub(super) fn choose(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<String, Fai
         let scope = ThreadScope::new(unit, at);
         let holds = match &edge.edge_condition {
             None => true,
-            Some(EdgeCondition::LegacyCondition(condition)) => scope.outcome(value::legacy_condition(condition, &scope))?,
-            Some(EdgeCondition::Condition(condition)) => scope.outcome(value::condition(condition, &scope))?,
+            Some(EdgeCondition::LegacyCondition(condition)) => {
+                scope.outcome(value::legacy_condition(condition, &scope))?
+            }
+            Some(EdgeCondition::Condition(condition)) => {
+                scope.outcome(value::condition(condition, &scope))?
+            }
         };
         if !holds {
             continue;
@@ -31,20 +35,30 @@ pub(super) fn choose(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<String, Fai
         }
         return Ok(sink.clone());
     }
-    Err(Fault::var_sub(format!("No edge out of node {} has a condition that holds", at.node_name)).into())
+    Err(Fault::var_sub(format!(
+        "No edge out of node {} has a condition that holds",
+        at.node_name
+    ))
+    .into())
 }
 
 fn explain(failing: Failing, sink: &str) -> Failing {
     match failing {
-        Failing::Fault(fault) => {
-            Failing::Fault(Fault { message: format!("On the edge to node {sink}: {}", fault.message), ..fault })
-        }
+        Failing::Fault(fault) => Failing::Fault(Fault {
+            message: format!("On the edge to node {sink}: {}", fault.message),
+            ..fault
+        }),
         rejected @ Failing::Rejected(_) => rejected,
     }
 }
 
 /// Writes a variable where it is declared: in the thread, or the nearest ancestor that has it.
-fn assign(unit: &mut Unit<'_, '_>, at: &At<'_>, name: &str, value: VariableValue) -> Result<(), Failing> {
+fn assign(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+    name: &str,
+    value: VariableValue,
+) -> Result<(), Failing> {
     let owner = super::scope::owner(unit, at.run, at.thread, name)?;
     let Some(owner) = owner else {
         return Err(Fault::var_sub(format!("Variable {name} is not in scope")).into());

@@ -1,7 +1,7 @@
 //! How a node fails, and what that does to its thread and run (spec 03, section 7).
 
-use proto::littlehorse::{Failure, LhStatus, VariableValue};
 use crate::time::timestamp;
+use proto::littlehorse::{Failure, LhStatus, VariableValue};
 use runtime::Rejection;
 
 use super::halt::{Reason, halt};
@@ -23,7 +23,11 @@ pub struct Fault {
 impl Fault {
     /// A failure without content.
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Fault {
-        Fault { name: name.into(), message: message.into(), content: None }
+        Fault {
+            name: name.into(),
+            message: message.into(),
+            content: None,
+        }
     }
 
     /// `VAR_SUB_ERROR`: something could not be evaluated.
@@ -32,7 +36,11 @@ impl Fault {
     }
 
     fn status(&self) -> LhStatus {
-        if is_error_name(&self.name) { LhStatus::Error } else { LhStatus::Exception }
+        if is_error_name(&self.name) {
+            LhStatus::Error
+        } else {
+            LhStatus::Exception
+        }
     }
 }
 
@@ -86,7 +94,12 @@ pub fn is_error_name(name: &str) -> bool {
 }
 
 /// The current node of a thread fails, and with it the thread: no handler can be declared yet.
-pub(super) fn fail_node(unit: &mut Unit<'_, '_>, run: &Run, thread: i32, fault: Fault) -> Result<(), Rejection> {
+pub(super) fn fail_node(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    thread: i32,
+    fault: Fault,
+) -> Result<(), Rejection> {
     let now = timestamp(unit.now_ms());
     let status = fault.status();
     let position = unit.thread(run, thread)?.current_node_position;

@@ -20,15 +20,26 @@ pub(crate) enum Reason {
 impl Reason {
     fn record(self) -> ThreadHaltReason {
         let reason = match self {
-            Reason::Manual => HaltReason::ManualHalt(ManualHalt { meaning_of_life: false }),
-            Reason::ParentHalted { parent } => HaltReason::ParentHalted(ParentHalted { parent_thread_id: parent }),
+            Reason::Manual => HaltReason::ManualHalt(ManualHalt {
+                meaning_of_life: false,
+            }),
+            Reason::ParentHalted { parent } => HaltReason::ParentHalted(ParentHalted {
+                parent_thread_id: parent,
+            }),
         };
-        ThreadHaltReason { reason: Some(reason) }
+        ThreadHaltReason {
+            reason: Some(reason),
+        }
     }
 }
 
 /// Halts a thread and its descendants: at once, or as soon as the running task has ended.
-pub(crate) fn halt(unit: &mut Unit<'_, '_>, run: &Run, number: i32, reason: &Reason) -> Result<(), Rejection> {
+pub(crate) fn halt(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    number: i32,
+    reason: &Reason,
+) -> Result<(), Rejection> {
     if unit.is_thread_terminated(run, number)? {
         return Ok(());
     }
@@ -47,22 +58,35 @@ pub(crate) fn halt(unit: &mut Unit<'_, '_>, run: &Run, number: i32, reason: &Rea
 
 /// Lifts the manual halt of a thread, if it has one. It goes on in the next advance, once no other reason is left.
 pub(crate) fn resume(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<(), Rejection> {
-    let is_manual = |reason: &ThreadHaltReason| matches!(reason.reason, Some(HaltReason::ManualHalt(_)));
+    let is_manual =
+        |reason: &ThreadHaltReason| matches!(reason.reason, Some(HaltReason::ManualHalt(_)));
     if unit.thread(run, number)?.halt_reasons.iter().any(is_manual) {
-        unit.thread_mut(run, number)?.halt_reasons.retain(|reason| !is_manual(reason));
+        unit.thread_mut(run, number)?
+            .halt_reasons
+            .retain(|reason| !is_manual(reason));
         show_in_run(unit, run)?;
     }
     Ok(())
 }
 
 /// Whether a thread has been stopped by `StopWfRun`.
-pub(crate) fn is_stopped(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<bool, Rejection> {
+pub(crate) fn is_stopped(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    number: i32,
+) -> Result<bool, Rejection> {
     let reasons = &unit.thread(run, number)?.halt_reasons;
-    Ok(reasons.iter().any(|reason| matches!(reason.reason, Some(HaltReason::ManualHalt(_)))))
+    Ok(reasons
+        .iter()
+        .any(|reason| matches!(reason.reason, Some(HaltReason::ManualHalt(_)))))
 }
 
 /// `HALTING` becomes `HALTED` when the current node is quiet and every child is halted or has ended. Says whether it did.
-pub(super) fn finish_halting(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<bool, Rejection> {
+pub(super) fn finish_halting(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    number: i32,
+) -> Result<bool, Rejection> {
     let thread = unit.thread(run, number)?;
     if thread.status() != LhStatus::Halting {
         return Ok(false);
@@ -72,7 +96,11 @@ pub(super) fn finish_halting(unit: &mut Unit<'_, '_>, run: &Run, number: i32) ->
     let at = node::At::new(unit, run, number, position)?;
     match unit.node(run, number, position)?.status() {
         LhStatus::Running | LhStatus::Halting | LhStatus::Starting => {
-            let status = if node::can_halt(unit, &at)? { LhStatus::Halted } else { LhStatus::Halting };
+            let status = if node::can_halt(unit, &at)? {
+                LhStatus::Halted
+            } else {
+                LhStatus::Halting
+            };
             unit.node_mut(run, number, position)?.set_status(status);
             if status == LhStatus::Halting {
                 return Ok(false);
@@ -92,7 +120,11 @@ pub(super) fn finish_halting(unit: &mut Unit<'_, '_>, run: &Run, number: i32) ->
 }
 
 /// A halted (or still halting) thread goes on if no reason is left. Says whether it does.
-pub(super) fn leave_halt(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<bool, Rejection> {
+pub(super) fn leave_halt(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    number: i32,
+) -> Result<bool, Rejection> {
     let reasons = unit.thread(run, number)?.halt_reasons.clone();
     let mut left = Vec::with_capacity(reasons.len());
     for reason in reasons.iter().cloned() {

@@ -22,7 +22,11 @@ pub struct ThreadScope<'a, 'u, 'c> {
 impl<'a, 'u, 'c> ThreadScope<'a, 'u, 'c> {
     /// What the thread of `at` sees.
     pub fn new(unit: &'a mut Unit<'u, 'c>, at: &'a At<'a>) -> ThreadScope<'a, 'u, 'c> {
-        ThreadScope { unit: RefCell::new(unit), at, rejection: Cell::new(None) }
+        ThreadScope {
+            unit: RefCell::new(unit),
+            at,
+            rejection: Cell::new(None),
+        }
     }
 
     /// The result of an evaluation in this scope.
@@ -44,20 +48,35 @@ impl<'a, 'u, 'c> ThreadScope<'a, 'u, 'c> {
 impl value::Scope for ThreadScope<'_, '_, '_> {
     fn variable(&self, name: &str) -> Result<VariableValue, value::Fault> {
         let mut unit = self.unit.borrow_mut();
-        let owner = owner(&mut unit, self.at.run, self.at.thread, name).map_err(|rejection| self.reject(rejection))?;
+        let owner = owner(&mut unit, self.at.run, self.at.thread, name)
+            .map_err(|rejection| self.reject(rejection))?;
         let Some(owner) = owner else {
-            return Err(value::Fault::var_sub(format!("Variable {name} is not in scope")));
+            return Err(value::Fault::var_sub(format!(
+                "Variable {name} is not in scope"
+            )));
         };
-        let row = unit.find_variable(self.at.run, owner, name).map_err(|rejection| self.reject(rejection))?;
-        Ok(row.and_then(|row| row.variable.as_ref()).and_then(|variable| variable.value.clone()).unwrap_or_default())
+        let row = unit
+            .find_variable(self.at.run, owner, name)
+            .map_err(|rejection| self.reject(rejection))?;
+        Ok(row
+            .and_then(|row| row.variable.as_ref())
+            .and_then(|variable| variable.value.clone())
+            .unwrap_or_default())
     }
 
     fn variable_type(&self, name: &str) -> Option<TypeDefinition> {
         let mut unit = self.unit.borrow_mut();
         let owner = owner(&mut unit, self.at.run, self.at.thread, name).ok()??;
-        let thread_spec = unit.thread(self.at.run, owner).ok()?.thread_spec_name.clone();
+        let thread_spec = unit
+            .thread(self.at.run, owner)
+            .ok()?
+            .thread_spec_name
+            .clone();
         let spec = unit.spec(self.at.run, owner).ok()?;
-        spec.variable(&thread_spec, name)?.var_def.as_ref().map(value::type_of_variable)
+        spec.variable(&thread_spec, name)?
+            .var_def
+            .as_ref()
+            .map(value::type_of_variable)
     }
 
     fn node_output(&self, node_name: &str) -> Result<VariableValue, value::Fault> {
@@ -66,7 +85,9 @@ impl value::Scope for ThreadScope<'_, '_, '_> {
             .find_output(self.at.run, self.at.thread, node_name)
             .map_err(|rejection| self.reject(rejection))?;
         let Some(position) = position else {
-            return Err(value::Fault::var_sub(format!("Node {node_name} has no output: it has not completed yet")));
+            return Err(value::Fault::var_sub(format!(
+                "Node {node_name} has no output: it has not completed yet"
+            )));
         };
         let output = At::new(&mut unit, self.at.run, self.at.thread, position)
             .and_then(|at| node::output(&mut unit, &at))

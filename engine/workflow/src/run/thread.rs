@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::time::timestamp;
 use proto::ironhorse::v1::VariableRow;
 use proto::littlehorse::{
     LhStatus, ThreadRun, ThreadSpec, ThreadType, Variable, VariableValue, WfRunVariableAccessLevel,
 };
-use crate::time::timestamp;
 use runtime::Rejection;
 
 use super::advance::activate;
@@ -27,12 +27,17 @@ pub fn validate_inputs(
     let mut fitted = BTreeMap::new();
     let mut inherited = None;
     for def in &thread.variable_defs {
-        let Some(var_def) = &def.var_def else { continue };
+        let Some(var_def) = &def.var_def else {
+            continue;
+        };
         let type_def = value::type_of_variable(var_def);
         let name = &var_def.name;
         match given.remove(name) {
             None if def.required => {
-                return Err(format!("Must provide required input variable {name} of type {}", value::type_name(&type_def)));
+                return Err(format!(
+                    "Must provide required input variable {name} of type {}",
+                    value::type_name(&type_def)
+                ));
             }
             None => {}
             Some(_) if def.access_level() == WfRunVariableAccessLevel::InheritedVar => {
@@ -46,10 +51,14 @@ pub fn validate_inputs(
         }
     }
     if let Some(name) = inherited {
-        return Err(format!("Variable {name} is inherited from the parent WfRun and cannot be given"));
+        return Err(format!(
+            "Variable {name} is inherited from the parent WfRun and cannot be given"
+        ));
     }
     match given.into_keys().next() {
-        Some(unknown) => Err(format!("Variable {unknown} is not declared by the WfSpec's thread")),
+        Some(unknown) => Err(format!(
+            "Variable {unknown} is not declared by the WfSpec's thread"
+        )),
         None => Ok(fitted),
     }
 }
@@ -89,12 +98,18 @@ pub fn start_thread(
         },
     );
     for def in &spec.thread(thread_spec_name)?.variable_defs {
-        let Some(var_def) = &def.var_def else { continue };
+        let Some(var_def) = &def.var_def else {
+            continue;
+        };
         if def.access_level() == WfRunVariableAccessLevel::InheritedVar {
             continue;
         }
-        let given = inputs.remove(&var_def.name).filter(|value| value.value.is_some());
-        let value = given.or_else(|| var_def.default_value.clone()).unwrap_or_default();
+        let given = inputs
+            .remove(&var_def.name)
+            .filter(|value| value.value.is_some());
+        let value = given
+            .or_else(|| var_def.default_value.clone())
+            .unwrap_or_default();
         let variable = Variable {
             id: None,
             value: Some(value),
@@ -102,7 +117,15 @@ pub fn start_thread(
             wf_spec_id: Some(spec.id()),
             masked: value::type_of_variable(var_def).masked,
         };
-        unit.insert_variable(run, number, &var_def.name, VariableRow { version: 1, variable: Some(variable) });
+        unit.insert_variable(
+            run,
+            number,
+            &var_def.name,
+            VariableRow {
+                version: 1,
+                variable: Some(variable),
+            },
+        );
     }
     activate(unit, run, number, 0, spec.entrypoint(thread_spec_name)?)?;
     Ok(number)

@@ -30,7 +30,10 @@ pub struct Run {
 impl Run {
     /// The run with this id, whether it exists or not.
     pub fn new(tenant: &str, id: &WfRunId) -> Run {
-        Run { id: id.clone(), key: RunKey::new(tenant, id) }
+        Run {
+            id: id.clone(),
+            key: RunKey::new(tenant, id),
+        }
     }
 }
 
@@ -100,7 +103,10 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// Whether the WfRun exists and is not being deleted.
     pub fn exists(&mut self, run: &Run) -> Result<bool, Rejection> {
-        Ok(self.wf_runs.get(self.context, &run.key.wf_run())?.is_some_and(|row| !row.deleting))
+        Ok(self
+            .wf_runs
+            .get(self.context, &run.key.wf_run())?
+            .is_some_and(|row| !row.deleting))
     }
 
     /// Whether there is a row for the WfRun, even if it is being deleted.
@@ -110,22 +116,32 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// The row of a WfRun that is known to exist.
     pub fn wf_run_row(&mut self, run: &Run) -> Result<&WfRunRow, Rejection> {
-        self.wf_runs.get(self.context, &run.key.wf_run())?.ok_or_else(|| lost("WfRun"))
+        self.wf_runs
+            .get(self.context, &run.key.wf_run())?
+            .ok_or_else(|| lost("WfRun"))
     }
 
     /// The row of a WfRun that is known to exist, to be changed.
     pub fn wf_run_row_mut(&mut self, run: &Run) -> Result<&mut WfRunRow, Rejection> {
-        self.wf_runs.get_mut(self.context, &run.key.wf_run())?.ok_or_else(|| lost("WfRun"))
+        self.wf_runs
+            .get_mut(self.context, &run.key.wf_run())?
+            .ok_or_else(|| lost("WfRun"))
     }
 
     /// A WfRun that is known to exist.
     pub fn wf_run(&mut self, run: &Run) -> Result<&WfRun, Rejection> {
-        self.wf_run_row(run)?.wf_run.as_ref().ok_or_else(|| lost("WfRun"))
+        self.wf_run_row(run)?
+            .wf_run
+            .as_ref()
+            .ok_or_else(|| lost("WfRun"))
     }
 
     /// A WfRun that is known to exist, to be changed.
     pub fn wf_run_mut(&mut self, run: &Run) -> Result<&mut WfRun, Rejection> {
-        self.wf_run_row_mut(run)?.wf_run.as_mut().ok_or_else(|| lost("WfRun"))
+        self.wf_run_row_mut(run)?
+            .wf_run
+            .as_mut()
+            .ok_or_else(|| lost("WfRun"))
     }
 
     /// A new WfRun.
@@ -140,11 +156,19 @@ impl<'u, 'c> Unit<'u, 'c> {
         }
         // What was started in this unit must be found too.
         self.threads.flush(self.context)?;
-        let rows = self.context.scan(Family::State, &run.key.all(Kind::ThreadRun), MAX_THREADS, false)?;
+        let rows = self.context.scan(
+            Family::State,
+            &run.key.all(Kind::ThreadRun),
+            MAX_THREADS,
+            false,
+        )?;
         let mut numbers = Vec::with_capacity(rows.len());
         for (key, _) in rows {
             match RunRow::parse(&key).map_err(|error| Rejection::internal(error.to_string()))? {
-                Some(RunRow { row: KeyRow::ThreadRun { number, .. }, .. }) => numbers.push(number),
+                Some(RunRow {
+                    row: KeyRow::ThreadRun { number, .. },
+                    ..
+                }) => numbers.push(number),
                 _ => return Err(lost("ThreadRun key")),
             }
         }
@@ -158,13 +182,16 @@ impl<'u, 'c> Unit<'u, 'c> {
             let row = self.threads.get(self.context, &active)?;
             return Ok(row.and_then(|row| row.thread_run.as_ref()));
         }
-        let row = self.threads.get(self.context, &run.key.inactive_thread_run(number))?;
+        let row = self
+            .threads
+            .get(self.context, &run.key.inactive_thread_run(number))?;
         Ok(row.and_then(|row| row.thread_run.as_ref()))
     }
 
     /// A ThreadRun that is known to exist.
     pub fn thread(&mut self, run: &Run, number: i32) -> Result<&ThreadRun, Rejection> {
-        self.find_thread(run, number)?.ok_or_else(|| lost("ThreadRun"))
+        self.find_thread(run, number)?
+            .ok_or_else(|| lost("ThreadRun"))
     }
 
     /// An active ThreadRun that is known to exist, to be changed.
@@ -178,7 +205,13 @@ impl<'u, 'c> Unit<'u, 'c> {
     /// A new ThreadRun.
     pub fn insert_thread(&mut self, run: &Run, thread: ThreadRun) {
         let key = run.key.thread_run(thread.number);
-        self.threads.insert(key, ThreadRunRow { version: 1, thread_run: Some(thread) });
+        self.threads.insert(
+            key,
+            ThreadRunRow {
+                version: 1,
+                thread_run: Some(thread),
+            },
+        );
     }
 
     /// Whether a thread has ended for good.
@@ -187,12 +220,23 @@ impl<'u, 'c> Unit<'u, 'c> {
     }
 
     /// A NodeRun's row, if it exists.
-    pub fn find_node_row(&mut self, run: &Run, thread: i32, position: i32) -> Result<Option<&NodeRunRow>, Rejection> {
-        self.nodes.get(self.context, &run.key.node_run(thread, position))
+    pub fn find_node_row(
+        &mut self,
+        run: &Run,
+        thread: i32,
+        position: i32,
+    ) -> Result<Option<&NodeRunRow>, Rejection> {
+        self.nodes
+            .get(self.context, &run.key.node_run(thread, position))
     }
 
     /// The row of a NodeRun that is known to exist, to be changed.
-    pub fn node_row_mut(&mut self, run: &Run, thread: i32, position: i32) -> Result<&mut NodeRunRow, Rejection> {
+    pub fn node_row_mut(
+        &mut self,
+        run: &Run,
+        thread: i32,
+        position: i32,
+    ) -> Result<&mut NodeRunRow, Rejection> {
         self.nodes
             .get_mut(self.context, &run.key.node_run(thread, position))?
             .ok_or_else(|| lost("NodeRun"))
@@ -207,19 +251,37 @@ impl<'u, 'c> Unit<'u, 'c> {
     }
 
     /// A NodeRun that is known to exist, to be changed.
-    pub fn node_mut(&mut self, run: &Run, thread: i32, position: i32) -> Result<&mut NodeRun, Rejection> {
-        self.node_row_mut(run, thread, position)?.node_run.as_mut().ok_or_else(|| lost("NodeRun"))
+    pub fn node_mut(
+        &mut self,
+        run: &Run,
+        thread: i32,
+        position: i32,
+    ) -> Result<&mut NodeRun, Rejection> {
+        self.node_row_mut(run, thread, position)?
+            .node_run
+            .as_mut()
+            .ok_or_else(|| lost("NodeRun"))
     }
 
     /// A new NodeRun.
     pub fn insert_node(&mut self, run: &Run, thread: i32, position: i32, node_run: NodeRun) {
-        let row = NodeRunRow { version: 1, node_run: Some(node_run), timer_due_ms: None };
+        let row = NodeRunRow {
+            version: 1,
+            node_run: Some(node_run),
+            timer_due_ms: None,
+        };
         self.nodes.insert(run.key.node_run(thread, position), row);
     }
 
     /// A variable's row, if it exists.
-    pub fn find_variable(&mut self, run: &Run, thread: i32, name: &str) -> Result<Option<&VariableRow>, Rejection> {
-        self.variables.get(self.context, &run.key.variable(thread, name))
+    pub fn find_variable(
+        &mut self,
+        run: &Run,
+        thread: i32,
+        name: &str,
+    ) -> Result<Option<&VariableRow>, Rejection> {
+        self.variables
+            .get(self.context, &run.key.variable(thread, name))
     }
 
     /// A variable's row, to be changed, if it exists.
@@ -229,7 +291,8 @@ impl<'u, 'c> Unit<'u, 'c> {
         thread: i32,
         name: &str,
     ) -> Result<Option<&mut VariableRow>, Rejection> {
-        self.variables.get_mut(self.context, &run.key.variable(thread, name))
+        self.variables
+            .get_mut(self.context, &run.key.variable(thread, name))
     }
 
     /// A new variable.
@@ -248,33 +311,62 @@ impl<'u, 'c> Unit<'u, 'c> {
     /// The row of a TaskRun that is known to exist, to be changed.
     pub fn task_mut(&mut self, run: &Run, guid: &str) -> Result<&mut TaskRunRow, Rejection> {
         let key = run.key.task_run(guid).ok_or_else(|| lost("TaskRun"))?;
-        self.tasks.get_mut(self.context, &key)?.ok_or_else(|| lost("TaskRun"))
+        self.tasks
+            .get_mut(self.context, &key)?
+            .ok_or_else(|| lost("TaskRun"))
     }
 
     /// A new TaskRun.
     pub fn insert_task(&mut self, run: &Run, guid: &str, row: TaskRunRow) -> Result<(), Rejection> {
-        self.tasks.insert(run.key.task_run(guid).ok_or_else(|| lost("TaskRun"))?, row);
+        self.tasks
+            .insert(run.key.task_run(guid).ok_or_else(|| lost("TaskRun"))?, row);
         Ok(())
     }
 
     /// Where the latest output of a node is, if it has run.
-    pub fn find_output(&mut self, run: &Run, thread: i32, node: &str) -> Result<Option<i32>, Rejection> {
-        Ok(self.outputs.get(self.context, &run.key.node_output(thread, node))?.map(|row| row.position))
+    pub fn find_output(
+        &mut self,
+        run: &Run,
+        thread: i32,
+        node: &str,
+    ) -> Result<Option<i32>, Rejection> {
+        Ok(self
+            .outputs
+            .get(self.context, &run.key.node_output(thread, node))?
+            .map(|row| row.position))
     }
 
     /// Notes where the latest output of a node is.
-    pub fn set_output(&mut self, run: &Run, thread: i32, node: &str, position: i32) -> Result<(), Rejection> {
+    pub fn set_output(
+        &mut self,
+        run: &Run,
+        thread: i32,
+        node: &str,
+        position: i32,
+    ) -> Result<(), Rejection> {
         let key = run.key.node_output(thread, node);
         match self.outputs.get_mut(self.context, &key)? {
             Some(row) => row.position = position,
-            None => self.outputs.insert(key, NodeOutputRow { version: 1, position }),
+            None => self.outputs.insert(
+                key,
+                NodeOutputRow {
+                    version: 1,
+                    position,
+                },
+            ),
         }
         Ok(())
     }
 
     /// An ExternalEvent's row, if it exists.
-    pub fn find_event(&mut self, run: &Run, def: &str, guid: &str) -> Result<Option<&ExternalEventRow>, Rejection> {
-        self.events.get(self.context, &run.key.external_event(def, guid))
+    pub fn find_event(
+        &mut self,
+        run: &Run,
+        def: &str,
+        guid: &str,
+    ) -> Result<Option<&ExternalEventRow>, Rejection> {
+        self.events
+            .get(self.context, &run.key.external_event(def, guid))
     }
 
     /// An ExternalEvent's row, to be changed, if it exists.
@@ -284,7 +376,8 @@ impl<'u, 'c> Unit<'u, 'c> {
         def: &str,
         guid: &str,
     ) -> Result<Option<&mut ExternalEventRow>, Rejection> {
-        self.events.get_mut(self.context, &run.key.external_event(def, guid))
+        self.events
+            .get_mut(self.context, &run.key.external_event(def, guid))
     }
 
     /// A new ExternalEvent, unclaimed.
@@ -299,7 +392,11 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// The spec that a thread runs on.
     pub fn spec(&mut self, run: &Run, thread: i32) -> Result<Arc<Spec>, Rejection> {
-        let id = self.thread(run, thread)?.wf_spec_id.clone().unwrap_or_default();
+        let id = self
+            .thread(run, thread)?
+            .wf_spec_id
+            .clone()
+            .unwrap_or_default();
         self.spec_by_id(&id)
     }
 
@@ -308,9 +405,10 @@ impl<'u, 'c> Unit<'u, 'c> {
         if let Some((_, spec)) = self.specs.iter().find(|(known, _)| known == id) {
             return Ok(Arc::clone(spec));
         }
-        let spec = spec::wf_spec_of_run(self.context.global(), self.tenant, id).ok_or_else(|| {
-            Rejection::precondition(format!("WfSpec {} no longer exists", id.to_string()))
-        })?;
+        let spec =
+            spec::wf_spec_of_run(self.context.global(), self.tenant, id).ok_or_else(|| {
+                Rejection::precondition(format!("WfSpec {} no longer exists", id.to_string()))
+            })?;
         self.specs.push((id.clone(), Arc::clone(&spec)));
         Ok(spec)
     }

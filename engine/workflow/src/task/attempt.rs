@@ -1,14 +1,14 @@
 //! How an attempt ends, and what comes then (spec 04, sections 9 to 12).
 
+use crate::time::{timestamp, timestamp_ms};
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{TaskRetry, TaskTimeout};
 use proto::littlehorse::report_task_run::Result as ReportResult;
 use proto::littlehorse::task_attempt::Result as AttemptResult;
 use proto::littlehorse::{
-    ExponentialBackoffRetryPolicy, LhErrorType, LhTaskError, ReportTaskRun, TaskAttempt, TaskRun, TaskStatus,
-    VariableValue,
+    ExponentialBackoffRetryPolicy, LhErrorType, LhTaskError, ReportTaskRun, TaskAttempt, TaskRun,
+    TaskStatus, VariableValue,
 };
-use crate::time::{timestamp, timestamp_ms};
 use runtime::{Context, Rejection};
 
 use super::queue::{cancel_timer, dispatch, last_attempt_number, set_timer};
@@ -45,26 +45,40 @@ impl Report {
         let status = match (status, &result) {
             // Unset: some clients send no status at all.
             (TaskStatus::TaskScheduled, Some(AttemptResult::Error(_))) => TaskStatus::TaskFailed,
-            (TaskStatus::TaskScheduled, Some(AttemptResult::Exception(_))) => TaskStatus::TaskException,
+            (TaskStatus::TaskScheduled, Some(AttemptResult::Exception(_))) => {
+                TaskStatus::TaskException
+            }
             (TaskStatus::TaskScheduled, _) => TaskStatus::TaskSuccess,
             (TaskStatus::TaskRunning | TaskStatus::TaskPending, _) => {
                 let name = status.as_str_name();
-                return Err(Rejection::invalid(format!("status {name} cannot be reported: it does not end an attempt")));
+                return Err(Rejection::invalid(format!(
+                    "status {name} cannot be reported: it does not end an attempt"
+                )));
             }
             (TaskStatus::TaskException, Some(AttemptResult::Exception(_))) => status,
             (TaskStatus::TaskException, _) => {
-                return Err(Rejection::invalid("status TASK_EXCEPTION needs the field exception"));
+                return Err(Rejection::invalid(
+                    "status TASK_EXCEPTION needs the field exception",
+                ));
             }
             _ => status,
         };
         let time_ms = report.time.as_ref().map(|time| timestamp_ms(Some(time)));
-        Ok(Report { status, result, log_output: report.log_output.clone(), time_ms })
+        Ok(Report {
+            status,
+            result,
+            log_output: report.log_output.clone(),
+            time_ms,
+        })
     }
 
     /// What takes the place of a report that is too large to be stored (spec 04, section 9.4).
     pub fn too_large(time_ms: Option<i64>, why: &str) -> Report {
         let message = format!("RESOURCE_EXHAUSTED: {why}");
-        let error = LhTaskError { r#type: LhErrorType::TaskError.into(), message: message.clone() };
+        let error = LhTaskError {
+            r#type: LhErrorType::TaskError.into(),
+            message: message.clone(),
+        };
         Report {
             status: TaskStatus::TaskOutputSerdeError,
             result: Some(AttemptResult::Error(error)),
@@ -84,15 +98,22 @@ pub fn report(
     report: Report,
 ) -> Result<(), Rejection> {
     let mut unit = Unit::new(context, tenant);
-    let unknown = || Rejection::invalid(format!("TaskRun {}/{guid} is unknown", run.id.to_string()));
+    let unknown =
+        || Rejection::invalid(format!("TaskRun {}/{guid} is unknown", run.id.to_string()));
     if !unit.exists(run)? {
         return Err(unknown());
     }
-    let attempts = match unit.find_task(run, guid)?.and_then(|row| row.task_run.as_ref()) {
+    let attempts = match unit
+        .find_task(run, guid)?
+        .and_then(|row| row.task_run.as_ref())
+    {
         Some(task_run) => &task_run.attempts,
         None => return Err(unknown()),
     };
-    let Some(attempt) = usize::try_from(attempt_number).ok().and_then(|number| attempts.get(number)) else {
+    let Some(attempt) = usize::try_from(attempt_number)
+        .ok()
+        .and_then(|number| attempts.get(number))
+    else {
         return Err(Rejection::invalid(format!(
             "attempt_number {attempt_number} is out of range: the TaskRun has {} attempts",
             attempts.len()
@@ -121,14 +142,21 @@ pub fn timed_out(
         unit.exists(run)?
             && unit.find_task(run, guid)?.is_some_and(|row| {
                 row.timer_due_ms == Some(due_ms)
-                    && row.task_run.as_ref().is_some_and(|task| task.total_checkpoints <= total_checkpoints)
+                    && row
+                        .task_run
+                        .as_ref()
+                        .is_some_and(|task| task.total_checkpoints <= total_checkpoints)
             })
     };
     if !still_waits {
         return Ok(());
     }
-    let timeout =
-        Report { status: TaskStatus::TaskTimeout, result: None, log_output: None, time_ms: Some(due_ms) };
+    let timeout = Report {
+        status: TaskStatus::TaskTimeout,
+        result: None,
+        log_output: None,
+        time_ms: Some(due_ms),
+    };
     report(context, tenant, run, guid, attempt_number, timeout)
 }
 
@@ -146,7 +174,9 @@ pub fn retry_due(
     }
     let now = timestamp(unit.now_ms());
     let row = unit.task_mut(run, guid)?;
-    let Some(task_run) = &mut row.task_run else { return Ok(()) };
+    let Some(task_run) = &mut row.task_run else {
+        return Ok(());
+    };
     let is_last = task_run.attempts.len() as i32 == attempt_number + 1;
     match task_run.attempts.last_mut() {
         Some(attempt) if is_last && attempt.status() == TaskStatus::TaskPending => {
@@ -166,27 +196,52 @@ pub fn checkpoint_put(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result<
     let now_ms = unit.now_ms();
     let row = unit.task_mut(run, guid)?;
     let attempt_number = last_attempt_number(row);
-    let Some(task_run) = &mut row.task_run else { return Err(Rejection::internal("a TaskRun's row is empty")) };
+    let Some(task_run) = &mut row.task_run else {
+        return Err(Rejection::internal("a TaskRun's row is empty"));
+    };
     task_run.total_checkpoints += 1;
     let total_checkpoints = task_run.total_checkpoints;
     let due_ms = now_ms.saturating_add(i64::from(task_run.timeout_seconds).saturating_mul(1000));
-    set_timer(unit, run, guid, due_ms, Action::TaskTimeout(TaskTimeout { attempt_number, total_checkpoints }))
+    set_timer(
+        unit,
+        run,
+        guid,
+        due_ms,
+        Action::TaskTimeout(TaskTimeout {
+            attempt_number,
+            total_checkpoints,
+        }),
+    )
 }
 
 /// Ends a running attempt, and begins the next one if there is to be one.
-fn end(unit: &mut Unit<'_, '_>, run: &Run, guid: &str, number: usize, report: Report) -> Result<(), Rejection> {
+fn end(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    guid: &str,
+    number: usize,
+    report: Report,
+) -> Result<(), Rejection> {
     cancel_timer(unit, run, guid)?;
     let now_ms = unit.now_ms();
-    let task_run = unit.find_task(run, guid)?.and_then(|row| row.task_run.as_ref());
-    let task_def_name =
-        task_run.and_then(|task| task.task_def_id.as_ref()).map(|id| id.name.clone()).unwrap_or_default();
+    let task_run = unit
+        .find_task(run, guid)?
+        .and_then(|row| row.task_run.as_ref());
+    let task_def_name = task_run
+        .and_then(|task| task.task_def_id.as_ref())
+        .map(|id| id.name.clone())
+        .unwrap_or_default();
     // A TaskDef that was deleted meanwhile counts as one without a return type.
     let task_def = spec::task_def(unit.context.global(), unit.tenant, &task_def_name);
-    let return_type = task_def.as_ref().and_then(|def| def.return_type.as_ref()?.return_type.as_ref());
+    let return_type = task_def
+        .as_ref()
+        .and_then(|def| def.return_type.as_ref()?.return_type.as_ref());
     let report = fit(report, return_type);
     let masked = return_type.is_some_and(|type_def| type_def.masked);
     let row = unit.task_mut(run, guid)?;
-    let Some(task_run) = &mut row.task_run else { return Err(Rejection::internal("a TaskRun's row is empty")) };
+    let Some(task_run) = &mut row.task_run else {
+        return Err(Rejection::internal("a TaskRun's row is empty"));
+    };
     let Some(attempt) = task_run.attempts.get_mut(number) else {
         return Err(Rejection::internal("an attempt is missing"));
     };
@@ -196,8 +251,10 @@ fn end(unit: &mut Unit<'_, '_>, run: &Run, guid: &str, number: usize, report: Re
     attempt.log_output = report.log_output;
     attempt.masked_value = masked;
     task_run.set_status(report.status);
-    let may_retry = matches!(report.status, TaskStatus::TaskFailed | TaskStatus::TaskTimeout)
-        && (task_run.attempts.len() as i32) < task_run.total_attempts;
+    let may_retry = matches!(
+        report.status,
+        TaskStatus::TaskFailed | TaskStatus::TaskTimeout
+    ) && (task_run.attempts.len() as i32) < task_run.total_attempts;
     if may_retry {
         retry(unit, run, guid)?;
     }
@@ -209,22 +266,33 @@ fn fit(mut report: Report, return_type: Option<&proto::littlehorse::TypeDefiniti
     let refused = match report.result.take() {
         Some(AttemptResult::Output(output)) => match value::json::check_output(&output) {
             Err(error) => Err(format!("The task's output is malformed: {error}")),
-            Ok(()) if report.status != TaskStatus::TaskSuccess => Ok(Some(AttemptResult::Output(output))),
+            Ok(()) if report.status != TaskStatus::TaskSuccess => {
+                Ok(Some(AttemptResult::Output(output)))
+            }
             Ok(()) => match return_type {
                 None => Ok(Some(AttemptResult::Output(output))),
                 Some(type_def) => value::ingress(type_def, output, &value::NoStructs)
                     .map(|output| Some(AttemptResult::Output(output)))
-                    .map_err(|error| format!("The task's output is incompatible with declared return type: {error}")),
+                    .map_err(|error| {
+                        format!(
+                            "The task's output is incompatible with declared return type: {error}"
+                        )
+                    }),
             },
         },
-        None if report.status == TaskStatus::TaskSuccess => Ok(Some(AttemptResult::Output(VariableValue::default()))),
+        None if report.status == TaskStatus::TaskSuccess => {
+            Ok(Some(AttemptResult::Output(VariableValue::default())))
+        }
         other => Ok(other),
     };
     match refused {
         Ok(result) => report.result = result,
         Err(message) => {
             report.status = TaskStatus::TaskOutputSerdeError;
-            let error = LhTaskError { r#type: LhErrorType::VarSubError.into(), message };
+            let error = LhTaskError {
+                r#type: LhErrorType::VarSubError.into(),
+                message,
+            };
             report.result = Some(AttemptResult::Error(error));
         }
     }
@@ -234,7 +302,9 @@ fn fit(mut report: Report, return_type: Option<&proto::littlehorse::TypeDefiniti
 fn retry(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result<(), Rejection> {
     let now_ms = unit.now_ms();
     let row = unit.task_mut(run, guid)?;
-    let Some(task_run) = &mut row.task_run else { return Err(Rejection::internal("a TaskRun's row is empty")) };
+    let Some(task_run) = &mut row.task_run else {
+        return Err(Rejection::internal("a TaskRun's row is empty"));
+    };
     let made = task_run.attempts.len();
     match task_run.exponential_backoff {
         None => {
@@ -244,7 +314,15 @@ fn retry(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result<(), Rejection
         Some(policy) => {
             add_attempt(task_run, TaskStatus::TaskPending, None);
             let due_ms = now_ms.saturating_add(backoff_ms(&policy, made));
-            set_timer(unit, run, guid, due_ms, Action::TaskRetry(TaskRetry { attempt_number: made as i32 }))
+            set_timer(
+                unit,
+                run,
+                guid,
+                due_ms,
+                Action::TaskRetry(TaskRetry {
+                    attempt_number: made as i32,
+                }),
+            )
         }
     }
 }
@@ -272,10 +350,18 @@ mod tests {
 
     #[test]
     fn backoff_grows_to_its_maximum() {
-        let policy = ExponentialBackoffRetryPolicy { base_interval_ms: 1000, multiplier: 2.0, max_delay_ms: 2000 };
+        let policy = ExponentialBackoffRetryPolicy {
+            base_interval_ms: 1000,
+            multiplier: 2.0,
+            max_delay_ms: 2000,
+        };
         let delays: Vec<i64> = (1..5).map(|made| backoff_ms(&policy, made)).collect();
         assert_eq!(delays, [1000, 2000, 2000, 2000]);
-        let steep = ExponentialBackoffRetryPolicy { multiplier: f32::MAX, max_delay_ms: i64::MAX, ..policy };
+        let steep = ExponentialBackoffRetryPolicy {
+            multiplier: f32::MAX,
+            max_delay_ms: i64::MAX,
+            ..policy
+        };
         assert_eq!(backoff_ms(&steep, 300), i64::MAX, "saturates");
     }
 }

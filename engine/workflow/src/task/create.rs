@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::time::timestamp;
 use proto::ironhorse::v1::TaskRunRow;
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::task_run_source::TaskRunSource as Source;
 use proto::littlehorse::{
-    NodeRunId, TaskAttempt, TaskDef, TaskNode, TaskNodeReference, TaskRun, TaskRunId, TaskRunSource, TaskStatus,
-    VarNameAndVal, VariableAssignment,
+    NodeRunId, TaskAttempt, TaskDef, TaskNode, TaskNodeReference, TaskRun, TaskRunId,
+    TaskRunSource, TaskStatus, VarNameAndVal, VariableAssignment,
 };
-use crate::time::timestamp;
 
 use super::queue::dispatch;
 use crate::key::TaskGuid;
@@ -27,8 +27,11 @@ pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<T
     let input_variables = inputs(unit, at, &task_def, &node.variables)?;
     let now = timestamp(unit.now_ms());
     let guid = TaskGuid::of_node(at.thread, at.position).to_string();
-    let node_run_id =
-        NodeRunId { wf_run_id: Some(at.run.id.clone()), thread_run_number: at.thread, position: at.position };
+    let node_run_id = NodeRunId {
+        wf_run_id: Some(at.run.id.clone()),
+        thread_run_number: at.thread,
+        position: at.position,
+    };
     let task_run = TaskRun {
         id: None,
         task_def_id: task_def.id.clone(),
@@ -40,37 +43,62 @@ pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<T
         total_attempts: node.retries.saturating_add(1),
         input_variables,
         source: Some(TaskRunSource {
-            task_run_source: Some(Source::TaskNode(TaskNodeReference { node_run_id: Some(node_run_id) })),
+            task_run_source: Some(Source::TaskNode(TaskNodeReference {
+                node_run_id: Some(node_run_id),
+            })),
             wf_spec_id: Some(at.spec.id()),
         }),
         scheduled_at: Some(now),
         status: TaskStatus::TaskScheduled.into(),
-        timeout_seconds: if node.timeout_seconds == 0 { DEFAULT_TIMEOUT_SECONDS } else { node.timeout_seconds },
+        timeout_seconds: if node.timeout_seconds == 0 {
+            DEFAULT_TIMEOUT_SECONDS
+        } else {
+            node.timeout_seconds
+        },
         exponential_backoff: node.exponential_backoff,
         total_checkpoints: 0,
     };
-    let row = TaskRunRow { version: 1, task_run: Some(task_run), timer_due_ms: None, queue_sequence: None };
+    let row = TaskRunRow {
+        version: 1,
+        task_run: Some(task_run),
+        timer_due_ms: None,
+        queue_sequence: None,
+    };
     unit.insert_task(at.run, &guid, row)?;
     dispatch(unit, at.run, &guid)?;
-    Ok(TaskRunId { wf_run_id: Some(at.run.id.clone()), task_guid: guid })
+    Ok(TaskRunId {
+        wf_run_id: Some(at.run.id.clone()),
+        task_guid: guid,
+    })
 }
 
 fn resolve(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<Arc<TaskDef>, Failing> {
     match &node.task_to_execute {
-        Some(TaskToExecute::TaskDefId(id)) => spec::task_def(unit.context.global(), unit.tenant, &id.name)
-            .ok_or_else(|| Fault::new("TASK_ERROR", format!("TaskDef {} was deleted", id.name)).into()),
+        Some(TaskToExecute::TaskDefId(id)) => {
+            spec::task_def(unit.context.global(), unit.tenant, &id.name).ok_or_else(|| {
+                Fault::new("TASK_ERROR", format!("TaskDef {} was deleted", id.name)).into()
+            })
+        }
         Some(TaskToExecute::DynamicTask(assignment)) => {
             let scope = ThreadScope::new(unit, at);
             let name = scope
-                .outcome(value::evaluate(assignment, &scope).and_then(|value| value::as_text(&value)))
+                .outcome(
+                    value::evaluate(assignment, &scope).and_then(|value| value::as_text(&value)),
+                )
                 .map_err(|failing| match failing {
-                    Failing::Fault(fault) => {
-                        Fault::var_sub(format!("The name of the dynamic task could not be resolved: {}", fault.message)).into()
-                    }
+                    Failing::Fault(fault) => Fault::var_sub(format!(
+                        "The name of the dynamic task could not be resolved: {}",
+                        fault.message
+                    ))
+                    .into(),
                     rejected @ Failing::Rejected(_) => rejected,
                 })?;
-            spec::task_def(unit.context.global(), unit.tenant, &name)
-                .ok_or_else(|| Fault::var_sub(format!("The dynamic task names TaskDef {name}, which does not exist")).into())
+            spec::task_def(unit.context.global(), unit.tenant, &name).ok_or_else(|| {
+                Fault::var_sub(format!(
+                    "The dynamic task names TaskDef {name}, which does not exist"
+                ))
+                .into()
+            })
         }
         None => Err(Fault::var_sub("The node names no task").into()),
     }
@@ -86,22 +114,32 @@ fn inputs(
     let name = task_def.id.as_ref().map_or("", |id| id.name.as_str());
     if assignments.len() != task_def.input_vars.len() {
         let (expected, given) = (task_def.input_vars.len(), assignments.len());
-        return Err(Fault::var_sub(format!("TaskDef {name} takes {expected} inputs, and {given} are given")).into());
+        return Err(Fault::var_sub(format!(
+            "TaskDef {name} takes {expected} inputs, and {given} are given"
+        ))
+        .into());
     }
     let mut inputs = Vec::with_capacity(assignments.len());
     for (assignment, def) in assignments.iter().zip(&task_def.input_vars) {
         let type_def = value::type_of_variable(def);
         let scope = ThreadScope::new(unit, at);
         let fitted = value::evaluate(assignment, &scope).and_then(|value| {
-            value::ingress(&type_def, value, &scope).map_err(|error| value::Fault::var_sub(error.to_string()))
+            value::ingress(&type_def, value, &scope)
+                .map_err(|error| value::Fault::var_sub(error.to_string()))
         });
         let fitted = scope.outcome(fitted).map_err(|failing| match failing {
-            Failing::Fault(fault) => {
-                Fault::var_sub(format!("Input {} of task {name} could not be computed: {}", def.name, fault.message)).into()
-            }
+            Failing::Fault(fault) => Fault::var_sub(format!(
+                "Input {} of task {name} could not be computed: {}",
+                def.name, fault.message
+            ))
+            .into(),
             rejected @ Failing::Rejected(_) => rejected,
         })?;
-        inputs.push(VarNameAndVal { var_name: def.name.clone(), value: Some(fitted), masked: type_def.masked });
+        inputs.push(VarNameAndVal {
+            var_name: def.name.clone(),
+            value: Some(fitted),
+            masked: type_def.masked,
+        });
     }
     Ok(inputs)
 }

@@ -1,11 +1,11 @@
 //! Between a TaskRun and its worker: the queue, and the claim (spec 04, sections 5 and 8).
 
+use crate::time::timestamp;
 use bytes::Bytes;
 use prost::Message;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{QueuedTask, TaskRunRow, TaskTimeout, WorkerIdentity};
 use proto::littlehorse::{PollTaskResponse, ScheduledTask, TaskRunId, TaskStatus};
-use crate::time::timestamp;
 use runtime::{Context, Entry, Rejection, Waiter};
 
 use crate::key::{self, Row, RunRow};
@@ -25,20 +25,38 @@ pub(super) fn dispatch(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result
         unit.context.deliver(waiter, payload);
         return Ok(());
     }
-    let task_key = run.key.task_run(guid).ok_or_else(|| Rejection::internal("a TaskRun without a key"))?;
+    let task_key = run
+        .key
+        .task_run(guid)
+        .ok_or_else(|| Rejection::internal("a TaskRun without a key"))?;
     let row = unit.task_mut(run, guid)?;
     let attempt_number = last_attempt_number(row);
-    let entry = QueuedTask { version: 1, task_key, attempt_number };
-    let sequence = unit.context.enqueue(queue, Bytes::from(entry.encode_to_vec()))?;
+    let entry = QueuedTask {
+        version: 1,
+        task_key,
+        attempt_number,
+    };
+    let sequence = unit
+        .context
+        .enqueue(queue, Bytes::from(entry.encode_to_vec()))?;
     unit.task_mut(run, guid)?.queue_sequence = Some(sequence);
     Ok(())
 }
 
 /// A worker takes the oldest queued task. Nothing for an entry whose task is no longer there or no longer scheduled.
-pub fn claim(context: &mut Context<'_>, entry: &Entry, waiter: &Waiter) -> Result<Option<Bytes>, Rejection> {
+pub fn claim(
+    context: &mut Context<'_>,
+    entry: &Entry,
+    waiter: &Waiter,
+) -> Result<Option<Bytes>, Rejection> {
     let queued = QueuedTask::decode(entry.payload.clone())
         .map_err(|error| Rejection::internal(format!("queued task: {error}")))?;
-    let Ok(Some(RunRow { tenant, wf_run_id, row: Row::TaskRun { guid } })) = RunRow::parse(&queued.task_key) else {
+    let Ok(Some(RunRow {
+        tenant,
+        wf_run_id,
+        row: Row::TaskRun { guid },
+    })) = RunRow::parse(&queued.task_key)
+    else {
         return Err(Rejection::internal("a queued task without a TaskRun's key"));
     };
     let run = Run::new(&tenant, &wf_run_id);
@@ -47,7 +65,10 @@ pub fn claim(context: &mut Context<'_>, entry: &Entry, waiter: &Waiter) -> Resul
         && unit.find_task(&run, &guid)?.is_some_and(|row| {
             row.queue_sequence == Some(entry.sequence)
                 && last_attempt_number(row) == queued.attempt_number
-                && row.task_run.as_ref().is_some_and(|task| task.status() == TaskStatus::TaskScheduled)
+                && row
+                    .task_run
+                    .as_ref()
+                    .is_some_and(|task| task.status() == TaskStatus::TaskScheduled)
         });
     if !is_valid {
         return Ok(None);
@@ -58,14 +79,21 @@ pub fn claim(context: &mut Context<'_>, entry: &Entry, waiter: &Waiter) -> Resul
 }
 
 /// Marks the last attempt as running at this worker, starts its timeout, and gives what the worker is told.
-fn claim_for(unit: &mut Unit<'_, '_>, run: &Run, guid: &str, waiter: &Waiter) -> Result<Bytes, Rejection> {
+fn claim_for(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    guid: &str,
+    waiter: &Waiter,
+) -> Result<Bytes, Rejection> {
     let worker = WorkerIdentity::decode(waiter.identity.clone())
         .map_err(|error| Rejection::internal(format!("worker's identity: {error}")))?;
     let now_ms = unit.now_ms();
     let row = unit.task_mut(run, guid)?;
     row.queue_sequence = None;
     let attempt_number = last_attempt_number(row);
-    let Some(task_run) = &mut row.task_run else { return Err(Rejection::internal("a TaskRun's row is empty")) };
+    let Some(task_run) = &mut row.task_run else {
+        return Err(Rejection::internal("a TaskRun's row is empty"));
+    };
     let Some(attempt) = task_run.attempts.last_mut() else {
         return Err(Rejection::internal("a TaskRun without attempts"));
     };
@@ -79,7 +107,10 @@ fn claim_for(unit: &mut Unit<'_, '_>, run: &Run, guid: &str, waiter: &Waiter) ->
     let total_checkpoints = task_run.total_checkpoints;
     let response = PollTaskResponse {
         result: Some(ScheduledTask {
-            task_run_id: Some(TaskRunId { wf_run_id: Some(run.id.clone()), task_guid: guid.to_owned() }),
+            task_run_id: Some(TaskRunId {
+                wf_run_id: Some(run.id.clone()),
+                task_guid: guid.to_owned(),
+            }),
             task_def_id: task_run.task_def_id.clone(),
             attempt_number,
             variables: task_run.input_variables.clone(),
@@ -88,7 +119,16 @@ fn claim_for(unit: &mut Unit<'_, '_>, run: &Run, guid: &str, waiter: &Waiter) ->
             total_observed_checkpoints: total_checkpoints,
         }),
     };
-    set_timer(unit, run, guid, due_ms, Action::TaskTimeout(TaskTimeout { attempt_number, total_checkpoints }))?;
+    set_timer(
+        unit,
+        run,
+        guid,
+        due_ms,
+        Action::TaskTimeout(TaskTimeout {
+            attempt_number,
+            total_checkpoints,
+        }),
+    )?;
     Ok(Bytes::from(response.encode_to_vec()))
 }
 
@@ -101,15 +141,24 @@ pub(super) fn set_timer(
     action: Action,
 ) -> Result<(), Rejection> {
     cancel_timer(unit, run, guid)?;
-    let owner = run.key.task_run(guid).ok_or_else(|| Rejection::internal("a TaskRun without a key"))?;
+    let owner = run
+        .key
+        .task_run(guid)
+        .ok_or_else(|| Rejection::internal("a TaskRun without a key"))?;
     // A second timer of the same TaskRun at the same time is impossible: the first was just cancelled.
-    let due_ms = unit.context.set_timer(due_ms, &owner, timer::payload(action))?;
+    let due_ms = unit
+        .context
+        .set_timer(due_ms, &owner, timer::payload(action))?;
     unit.task_mut(run, guid)?.timer_due_ms = Some(due_ms);
     Ok(())
 }
 
 /// Cancels the timer of a TaskRun, if it has one.
-pub(super) fn cancel_timer(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result<(), Rejection> {
+pub(super) fn cancel_timer(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    guid: &str,
+) -> Result<(), Rejection> {
     if let Some(due_ms) = unit.task_mut(run, guid)?.timer_due_ms.take()
         && let Some(owner) = run.key.task_run(guid)
     {
@@ -119,5 +168,8 @@ pub(super) fn cancel_timer(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Re
 }
 
 pub(super) fn last_attempt_number(row: &TaskRunRow) -> i32 {
-    row.task_run.as_ref().map_or(0, |task_run| task_run.attempts.len() as i32) - 1
+    row.task_run
+        .as_ref()
+        .map_or(0, |task_run| task_run.attempts.len() as i32)
+        - 1
 }

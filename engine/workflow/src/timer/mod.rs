@@ -16,22 +16,36 @@ use crate::{command, task};
 
 /// The payload of a timer.
 pub fn payload(action: Action) -> Bytes {
-    Bytes::from(TimerAction { version: 1, action: Some(action) }.encode_to_vec())
+    Bytes::from(
+        TimerAction {
+            version: 1,
+            action: Some(action),
+        }
+        .encode_to_vec(),
+    )
 }
 
 /// Sets the timer of a NodeRun, in place of the one it had.
 pub fn set_for_node(unit: &mut Unit<'_, '_>, at: &At<'_>, due_ms: i64) -> Result<(), Rejection> {
     cancel_for_node(unit, at)?;
     let owner = at.run.key.node_run(at.thread, at.position);
-    let due_ms = unit.context.set_timer(due_ms, &owner, payload(Action::NodeDue(NodeDue {})))?;
-    unit.node_row_mut(at.run, at.thread, at.position)?.timer_due_ms = Some(due_ms);
+    let due_ms = unit
+        .context
+        .set_timer(due_ms, &owner, payload(Action::NodeDue(NodeDue {})))?;
+    unit.node_row_mut(at.run, at.thread, at.position)?
+        .timer_due_ms = Some(due_ms);
     Ok(())
 }
 
 /// Cancels the timer of a NodeRun, if it has one.
 pub fn cancel_for_node(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Rejection> {
-    if let Some(due_ms) = unit.node_row_mut(at.run, at.thread, at.position)?.timer_due_ms.take() {
-        unit.context.cancel_timer(due_ms, &at.run.key.node_run(at.thread, at.position))?;
+    if let Some(due_ms) = unit
+        .node_row_mut(at.run, at.thread, at.position)?
+        .timer_due_ms
+        .take()
+    {
+        unit.context
+            .cancel_timer(due_ms, &at.run.key.node_run(at.thread, at.position))?;
     }
     Ok(())
 }
@@ -42,16 +56,32 @@ pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
         .map_err(|error| Rejection::internal(format!("timer: {error}")))?
         .action
         .ok_or_else(|| Rejection::internal("timer without an action"))?;
-    let Some(RunRow { tenant, wf_run_id, row }) =
-        RunRow::parse(&timer.owner).map_err(|error| Rejection::internal(format!("timer's owner: {error}")))?
+    let Some(RunRow {
+        tenant,
+        wf_run_id,
+        row,
+    }) = RunRow::parse(&timer.owner)
+        .map_err(|error| Rejection::internal(format!("timer's owner: {error}")))?
     else {
         return Err(Rejection::internal("timer of no WfRun"));
     };
     let run = Run::new(&tenant, &wf_run_id);
     match (action, row) {
-        (Action::TaskTimeout(TaskTimeout { attempt_number, total_checkpoints }), Row::TaskRun { guid }) => {
-            task::timed_out(context, &tenant, &run, &guid, attempt_number, total_checkpoints, timer.due_ms)
-        }
+        (
+            Action::TaskTimeout(TaskTimeout {
+                attempt_number,
+                total_checkpoints,
+            }),
+            Row::TaskRun { guid },
+        ) => task::timed_out(
+            context,
+            &tenant,
+            &run,
+            &guid,
+            attempt_number,
+            total_checkpoints,
+            timer.due_ms,
+        ),
         (Action::TaskRetry(TaskRetry { attempt_number }), Row::TaskRun { guid }) => {
             task::retry_due(context, &tenant, &run, &guid, attempt_number)
         }
@@ -62,7 +92,14 @@ pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
             command::delete_wf_run::due(context, &tenant, &run, timer.due_ms, continues)
         }
         (Action::DeleteEvent(DeleteEvent {}), Row::ExternalEvent { def, guid }) => {
-            command::put_external_event::retention_due(context, &tenant, &run, &def, &guid, timer.due_ms)
+            command::put_external_event::retention_due(
+                context,
+                &tenant,
+                &run,
+                &def,
+                &guid,
+                timer.due_ms,
+            )
         }
         (action, row) => Err(Rejection::internal(format!("timer {action:?} on {row:?}"))),
     }
@@ -80,16 +117,21 @@ fn node_due(
     if !unit.exists(run)? {
         return Ok(());
     }
-    let waits = unit.find_node_row(run, thread, position)?.is_some_and(|row| row.timer_due_ms == Some(due_ms));
-    let is_current =
-        unit.find_thread(run, thread)?.is_some_and(|thread| thread.current_node_position == position);
+    let waits = unit
+        .find_node_row(run, thread, position)?
+        .is_some_and(|row| row.timer_due_ms == Some(due_ms));
+    let is_current = unit
+        .find_thread(run, thread)?
+        .is_some_and(|thread| thread.current_node_position == position);
     if !waits || !is_current || unit.is_thread_terminated(run, thread)? {
         return Ok(());
     }
     let at = At::new(&mut unit, run, thread, position)?;
     match at.node()?.node {
         Some(proto::littlehorse::node::Node::Sleep(_)) => sleep::due(&mut unit, &at)?,
-        Some(proto::littlehorse::node::Node::ExternalEvent(_)) => external_event::due(&mut unit, &at)?,
+        Some(proto::littlehorse::node::Node::ExternalEvent(_)) => {
+            external_event::due(&mut unit, &at)?
+        }
         _ => return Ok(()),
     }
     advance(&mut unit, run)?;

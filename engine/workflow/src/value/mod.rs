@@ -67,7 +67,9 @@ use proto::littlehorse::variable_value::Value;
 
 /// A STR value.
 pub fn text(text: impl Into<String>) -> VariableValue {
-    VariableValue { value: Some(Value::Str(text.into())) }
+    VariableValue {
+        value: Some(Value::Str(text.into())),
+    }
 }
 
 /// Whether two values are of the same kind and content: a search for a value. JSON counts by its structure.

@@ -22,7 +22,11 @@ pub(super) fn execute(
     let latest = wf_spec::latest(context, tenant, &request.name)?;
     let allowed = request.allowed_updates();
     let mut new = WfSpec {
-        id: Some(WfSpecId { name: request.name, major_version: 0, revision: 0 }),
+        id: Some(WfSpecId {
+            name: request.name,
+            major_version: 0,
+            revision: 0,
+        }),
         created_at: Some(timestamp(context.now_ms())),
         frozen_variables: Vec::new(),
         status: MetadataStatus::Active.into(),
@@ -41,7 +45,13 @@ pub(super) fn execute(
         version::Decision::Unchanged(stored) => return Ok(stored),
         version::Decision::Create(id) => id,
     };
-    let key = key::wf_spec(key::WF_SPECS, tenant, &decided.name, decided.major_version, decided.revision);
+    let key = key::wf_spec(
+        key::WF_SPECS,
+        tenant,
+        &decided.name,
+        decided.major_version,
+        decided.revision,
+    );
     new.id = Some(decided);
     store(context, key, &new)?;
     Ok(new)
@@ -58,11 +68,20 @@ impl validate::Lookup for Stored<'_, '_> {
         find(self.context, &key::named(key::TASK_DEFS, self.tenant, name))
     }
 
-    fn external_event_def(&self, name: &str) -> Result<Option<proto::littlehorse::ExternalEventDef>, Rejection> {
-        find(self.context, &key::named(key::EXTERNAL_EVENT_DEFS, self.tenant, name))
+    fn external_event_def(
+        &self,
+        name: &str,
+    ) -> Result<Option<proto::littlehorse::ExternalEventDef>, Rejection> {
+        find(
+            self.context,
+            &key::named(key::EXTERNAL_EVENT_DEFS, self.tenant, name),
+        )
     }
 
     fn wf_spec(&self, name: &str, major: i32, revision: i32) -> Result<Option<WfSpec>, Rejection> {
-        find(self.context, &key::wf_spec(key::WF_SPECS, self.tenant, name, major, revision))
+        find(
+            self.context,
+            &key::wf_spec(key::WF_SPECS, self.tenant, name, major, revision),
+        )
     }
 }

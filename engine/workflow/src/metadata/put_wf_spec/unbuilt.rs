@@ -1,6 +1,6 @@
 //! What a WfSpec may hold by the rules, and this version cannot run yet. Each line goes with the issue that builds it.
 
-use proto::littlehorse::{WfSpec, WfRunVariableAccessLevel, node};
+use proto::littlehorse::{WfRunVariableAccessLevel, WfSpec, node};
 use runtime::{Rejection, RejectionCode};
 
 pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
@@ -15,7 +15,11 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
             return unbuilt("an interrupt".to_owned());
         }
         let inherited = |access| access == WfRunVariableAccessLevel::InheritedVar;
-        if thread.variable_defs.iter().any(|def| inherited(def.access_level())) {
+        if thread
+            .variable_defs
+            .iter()
+            .any(|def| inherited(def.access_level()))
+        {
             return unbuilt("an INHERITED variable".to_owned());
         }
         for (name, node) in &thread.nodes {
@@ -32,7 +36,9 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
                     | node::Node::ExternalEvent(_),
                 )
                 | None => {}
-                Some(other) => return unbuilt(format!("node {name} of type {}", crate::node::kind(other))),
+                Some(other) => {
+                    return unbuilt(format!("node {name} of type {}", crate::node::kind(other)));
+                }
             }
         }
     }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::{
-    ExitNode, ExternalEventDef, ExternalEventNode, Node, SleepNode, TaskDef, TaskNode, ThreadSpec, WfSpec,
-    WfRunVariableAccessLevel, exit_node, node,
+    ExitNode, ExternalEventDef, ExternalEventNode, Node, SleepNode, TaskDef, TaskNode, ThreadSpec,
+    WfRunVariableAccessLevel, WfSpec, exit_node, node,
 };
 use runtime::Rejection;
 
-use crate::run::is_error_name;
 use super::typing;
+use crate::run::is_error_name;
 use crate::spec::used_by;
 
 /// Definitions that a WfSpec refers to.
@@ -61,7 +61,10 @@ pub(super) fn wf_spec(wf_spec: &WfSpec, lookup: &dyn Lookup) -> Result<(), Rejec
     };
     spec_level(wf_spec, lookup).map_err(|broken| reject("", broken))?;
     for (name, thread) in &wf_spec.thread_specs {
-        let checked = inside(thread_level(wf_spec, thread, lookup), &format!("ThreadSpec {name}"));
+        let checked = inside(
+            thread_level(wf_spec, thread, lookup),
+            &format!("ThreadSpec {name}"),
+        );
         checked.map_err(|broken| reject("PutWfSpecRequest is invalid: ", broken))?;
     }
     Ok(())
@@ -85,7 +88,9 @@ fn entrypoint_thread_exists(wf_spec: &WfSpec) -> Checked {
 
 fn parent_exists(wf_spec: &WfSpec, lookup: &dyn Lookup) -> Checked {
     if let Some(parent) = &wf_spec.parent_wf_spec
-        && lookup.wf_spec(&parent.wf_spec_name, parent.wf_spec_major_version, 0)?.is_none()
+        && lookup
+            .wf_spec(&parent.wf_spec_name, parent.wf_spec_major_version, 0)?
+            .is_none()
     {
         return Err(format!("Parent WfSpec {} does not exist", parent.wf_spec_name).into());
     }
@@ -93,8 +98,13 @@ fn parent_exists(wf_spec: &WfSpec, lookup: &dyn Lookup) -> Checked {
 }
 
 fn inherited_variables_have_a_parent(wf_spec: &WfSpec) -> Checked {
-    let mut defs = wf_spec.thread_specs.values().flat_map(|thread| &thread.variable_defs);
-    if wf_spec.parent_wf_spec.is_none() && defs.any(|def| def.access_level() == WfRunVariableAccessLevel::InheritedVar) {
+    let mut defs = wf_spec
+        .thread_specs
+        .values()
+        .flat_map(|thread| &thread.variable_defs);
+    if wf_spec.parent_wf_spec.is_none()
+        && defs.any(|def| def.access_level() == WfRunVariableAccessLevel::InheritedVar)
+    {
         return Err("Only child workflows are allowed to access INHERITED variables".into());
     }
     Ok(())
@@ -106,7 +116,9 @@ fn variable_names_are_unique(wf_spec: &WfSpec) -> Checked {
         for def in &thread.variable_defs {
             let name = def.var_def.as_ref().map_or("", |def| def.name.as_str());
             if def.required && def.access_level() == WfRunVariableAccessLevel::InheritedVar {
-                return Err(format!("Variable {name} cannot be both INHERITED and required").into());
+                return Err(
+                    format!("Variable {name} cannot be both INHERITED and required").into(),
+                );
             }
             if name != "INPUT"
                 && let Some(other) = seen.insert(name, thread_name)
@@ -120,13 +132,19 @@ fn variable_names_are_unique(wf_spec: &WfSpec) -> Checked {
 
 fn used_variables_are_declared(wf_spec: &WfSpec) -> Checked {
     let is_declared = |name: &str| {
-        let mut defs = wf_spec.thread_specs.values().flat_map(|thread| &thread.variable_defs);
+        let mut defs = wf_spec
+            .thread_specs
+            .values()
+            .flat_map(|thread| &thread.variable_defs);
         defs.any(|def| def.var_def.as_ref().is_some_and(|def| def.name == name))
     };
     for (thread_name, thread) in &wf_spec.thread_specs {
         for name in used_by(thread).variables {
             if !is_declared(&name) {
-                return Err(format!("Thread {thread_name} uses variable {name}, which is not declared").into());
+                return Err(format!(
+                    "Thread {thread_name} uses variable {name}, which is not declared"
+                )
+                .into());
             }
         }
     }
@@ -145,8 +163,14 @@ fn thread_level(wf_spec: &WfSpec, thread: &ThreadSpec, lookup: &dyn Lookup) -> C
     for (name, node) in &thread.nodes {
         inside(typing::node(node, lookup, &scope), &format!("Node {name}"))?;
         for edge in &node.outgoing_edges {
-            let place = format!("Node {name} invalid: Edge with sink node {}", edge.sink_node_name);
-            inside(typing::edge(edge, name, &scope).map_err(Broken::Rule), &place)?;
+            let place = format!(
+                "Node {name} invalid: Edge with sink node {}",
+                edge.sink_node_name
+            );
+            inside(
+                typing::edge(edge, name, &scope).map_err(Broken::Rule),
+                &place,
+            )?;
         }
     }
     handlers_exist(wf_spec, thread)?;
@@ -154,7 +178,11 @@ fn thread_level(wf_spec: &WfSpec, thread: &ThreadSpec, lookup: &dyn Lookup) -> C
 }
 
 fn has_one_entrypoint(thread: &ThreadSpec) -> Checked {
-    let count = thread.nodes.values().filter(|node| matches!(node.node, Some(node::Node::Entrypoint(_)))).count();
+    let count = thread
+        .nodes
+        .values()
+        .filter(|node| matches!(node.node, Some(node::Node::Entrypoint(_))))
+        .count();
     match count {
         1 => Ok(()),
         0 => Err("missing ENTRYPOINT node".into()),
@@ -165,7 +193,11 @@ fn has_one_entrypoint(thread: &ThreadSpec) -> Checked {
 fn outputs_are_of_nodes(thread: &ThreadSpec) -> Checked {
     for name in used_by(thread).nodes {
         match thread.nodes.get(&name).and_then(|node| node.node.as_ref()) {
-            None => return Err(format!("it uses the output of node {name}, which does not exist").into()),
+            None => {
+                return Err(
+                    format!("it uses the output of node {name}, which does not exist").into(),
+                );
+            }
             Some(
                 node::Node::Entrypoint(_)
                 | node::Node::Nop(_)
@@ -174,7 +206,11 @@ fn outputs_are_of_nodes(thread: &ThreadSpec) -> Checked {
                 | node::Node::WaitForCondition(_)
                 | node::Node::ThrowEvent(_)
                 | node::Node::Exit(_),
-            ) => return Err(format!("it uses the output of node {name}, which never has one").into()),
+            ) => {
+                return Err(
+                    format!("it uses the output of node {name}, which never has one").into(),
+                );
+            }
             Some(_) => {}
         }
     }
@@ -186,28 +222,46 @@ fn handlers_exist(wf_spec: &WfSpec, thread: &ThreadSpec) -> Checked {
     for node in thread.nodes.values() {
         for handler in &node.failure_handlers {
             if !exists(&handler.handler_spec_name) {
-                return Err(format!("failure handler thread {} does not exist", handler.handler_spec_name).into());
+                return Err(format!(
+                    "failure handler thread {} does not exist",
+                    handler.handler_spec_name
+                )
+                .into());
             }
         }
     }
     for interrupt in &thread.interrupt_defs {
         if !exists(&interrupt.handler_spec_name) {
-            return Err(format!("interrupt handler thread {} does not exist", interrupt.handler_spec_name).into());
+            return Err(format!(
+                "interrupt handler thread {} does not exist",
+                interrupt.handler_spec_name
+            )
+            .into());
         }
     }
     Ok(())
 }
 
 fn exits_agree(thread: &ThreadSpec) -> Checked {
-    let returns = thread.nodes.iter().filter_map(|(name, node)| match &node.node {
-        Some(node::Node::Exit(exit)) if !matches!(exit.result, Some(exit_node::Result::FailureDef(_))) => {
-            Some((name, matches!(exit.result, Some(exit_node::Result::ReturnContent(_)))))
-        }
-        _ => None,
-    });
+    let returns = thread
+        .nodes
+        .iter()
+        .filter_map(|(name, node)| match &node.node {
+            Some(node::Node::Exit(exit))
+                if !matches!(exit.result, Some(exit_node::Result::FailureDef(_))) =>
+            {
+                Some((
+                    name,
+                    matches!(exit.result, Some(exit_node::Result::ReturnContent(_))),
+                ))
+            }
+            _ => None,
+        });
     let (something, nothing): (Vec<_>, Vec<_>) = returns.partition(|(_, returns)| *returns);
     match (something.first(), nothing.first()) {
-        (Some((a, _)), Some((b, _))) => Err(format!("node {b} returns void and node {a} returns non-void").into()),
+        (Some((a, _)), Some((b, _))) => {
+            Err(format!("node {b} returns void and node {a} returns non-void").into())
+        }
         _ => Ok(()),
     }
 }
@@ -233,7 +287,11 @@ fn task_node(task: &TaskNode, lookup: &dyn Lookup) -> Checked {
             };
             let (expected, given) = (task_def.input_vars.len(), task.variables.len());
             if expected != given {
-                return Err(format!("TaskDef {} takes {expected} inputs, and {given} are given", id.name).into());
+                return Err(format!(
+                    "TaskDef {} takes {expected} inputs, and {given} are given",
+                    id.name
+                )
+                .into());
             }
         }
     }
@@ -243,7 +301,9 @@ fn task_node(task: &TaskNode, lookup: &dyn Lookup) -> Checked {
     if task.timeout_seconds < 0 {
         return Err("timeout_seconds is negative".into());
     }
-    let Some(policy) = &task.exponential_backoff else { return Ok(()) };
+    let Some(policy) = &task.exponential_backoff else {
+        return Ok(());
+    };
     if policy.base_interval_ms <= 0 {
         return Err("exponential_backoff: base interval must be > 0".into());
     }
@@ -272,7 +332,9 @@ fn sleep_node(sleep: &SleepNode) -> Checked {
 }
 
 fn exit_node_rules(exit: &ExitNode) -> Checked {
-    let Some(exit_node::Result::FailureDef(failure)) = &exit.result else { return Ok(()) };
+    let Some(exit_node::Result::FailureDef(failure)) = &exit.result else {
+        return Ok(());
+    };
     let name = &failure.failure_name;
     if is_error_name(name) || !proto::name::is_hostname(name) {
         return Err(format!("Invalid name for exception: {name}").into());
@@ -283,7 +345,10 @@ fn exit_node_rules(exit: &ExitNode) -> Checked {
 fn edges(thread: &ThreadSpec, name: &str, node: &Node) -> Checked {
     for edge in &node.outgoing_edges {
         let sink = &edge.sink_node_name;
-        inside(edge_rules(thread, name, sink), &format!("Edge with sink node {sink}"))?;
+        inside(
+            edge_rules(thread, name, sink),
+            &format!("Edge with sink node {sink}"),
+        )?;
     }
     Ok(())
 }

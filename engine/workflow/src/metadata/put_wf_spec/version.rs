@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use proto::littlehorse::{
-    AllowedUpdateType, ThreadSpec, ThreadVarDef, TypeDefinition, WfRunVariableAccessLevel, WfSpec, WfSpecId, exit_node,
-    node,
+    AllowedUpdateType, ThreadSpec, ThreadVarDef, TypeDefinition, WfRunVariableAccessLevel, WfSpec,
+    WfSpecId, exit_node, node,
 };
 use runtime::Rejection;
 
@@ -28,11 +28,16 @@ fn type_of(def: &ThreadVarDef) -> Option<&TypeDefinition> {
 }
 
 fn variables(wf_spec: &WfSpec) -> impl Iterator<Item = &ThreadVarDef> {
-    wf_spec.thread_specs.values().flat_map(|thread| &thread.variable_defs)
+    wf_spec
+        .thread_specs
+        .values()
+        .flat_map(|thread| &thread.variable_defs)
 }
 
 fn public(wf_spec: &WfSpec) -> Vec<&ThreadVarDef> {
-    variables(wf_spec).filter(|def| def.access_level() == WfRunVariableAccessLevel::PublicVar).collect()
+    variables(wf_spec)
+        .filter(|def| def.access_level() == WfRunVariableAccessLevel::PublicVar)
+        .collect()
 }
 
 fn entrypoint(wf_spec: &WfSpec) -> Option<&ThreadSpec> {
@@ -40,7 +45,11 @@ fn entrypoint(wf_spec: &WfSpec) -> Option<&ThreadSpec> {
 }
 
 fn required(wf_spec: &WfSpec) -> Vec<&ThreadVarDef> {
-    entrypoint(wf_spec).into_iter().flat_map(|thread| &thread.variable_defs).filter(|def| def.required).collect()
+    entrypoint(wf_spec)
+        .into_iter()
+        .flat_map(|thread| &thread.variable_defs)
+        .filter(|def| def.required)
+        .collect()
 }
 
 /// Computes the frozen variables, and holds the new definitions to those of the version before.
@@ -76,7 +85,14 @@ fn same(new: &WfSpec, latest: &WfSpec) -> bool {
     let mut before = latest.frozen_variables.clone();
     before.sort_by(|a, b| name(a).cmp(name(b)));
     let id = latest.id.clone();
-    WfSpec { id, created_at: latest.created_at, ..new.clone() } == WfSpec { frozen_variables: before, ..latest.clone() }
+    WfSpec {
+        id,
+        created_at: latest.created_at,
+        ..new.clone()
+    } == WfSpec {
+        frozen_variables: before,
+        ..latest.clone()
+    }
 }
 
 fn same_set(a: &[&ThreadVarDef], b: &[&ThreadVarDef]) -> bool {
@@ -92,28 +108,49 @@ fn is_breaking(new: &WfSpec, latest: &WfSpec) -> bool {
 
 /// Whether the entrypoint gives something: the part of its output type that needs no look-up.
 fn returns(wf_spec: &WfSpec) -> bool {
-    entrypoint(wf_spec).into_iter().flat_map(|thread| thread.nodes.values()).any(|node| {
-        matches!(&node.node, Some(node::Node::Exit(exit))
+    entrypoint(wf_spec)
+        .into_iter()
+        .flat_map(|thread| thread.nodes.values())
+        .any(|node| {
+            matches!(&node.node, Some(node::Node::Exit(exit))
             if matches!(exit.result, Some(exit_node::Result::ReturnContent(_))))
-    })
+        })
 }
 
 /// The table of section 9.1.
-pub(super) fn decide(new: &WfSpec, latest: Option<&WfSpec>, allowed: AllowedUpdateType) -> Result<Decision, Rejection> {
+pub(super) fn decide(
+    new: &WfSpec,
+    latest: Option<&WfSpec>,
+    allowed: AllowedUpdateType,
+) -> Result<Decision, Rejection> {
     let name = new.id.clone().unwrap_or_default().name;
     let Some(latest) = latest else {
-        return Ok(Decision::Create(WfSpecId { name, major_version: 0, revision: 0 }));
+        return Ok(Decision::Create(WfSpecId {
+            name,
+            major_version: 0,
+            revision: 0,
+        }));
     };
     if same(new, latest) {
         return Ok(Decision::Unchanged(latest.clone()));
     }
     let at = latest.id.clone().unwrap_or_default();
     match (allowed, is_breaking(new, latest)) {
-        (AllowedUpdateType::NoUpdates, _) => Err(Rejection::already_exists("WfSpec already exists.")),
-        (AllowedUpdateType::MinorRevisionUpdates, true) => {
-            Err(Rejection::precondition("The resulting WfSpec has a breaking change."))
+        (AllowedUpdateType::NoUpdates, _) => {
+            Err(Rejection::already_exists("WfSpec already exists."))
         }
-        (_, true) => Ok(Decision::Create(WfSpecId { name, major_version: at.major_version + 1, revision: 0 })),
-        (_, false) => Ok(Decision::Create(WfSpecId { name, revision: at.revision + 1, ..at })),
+        (AllowedUpdateType::MinorRevisionUpdates, true) => Err(Rejection::precondition(
+            "The resulting WfSpec has a breaking change.",
+        )),
+        (_, true) => Ok(Decision::Create(WfSpecId {
+            name,
+            major_version: at.major_version + 1,
+            revision: 0,
+        })),
+        (_, false) => Ok(Decision::Create(WfSpecId {
+            name,
+            revision: at.revision + 1,
+            ..at
+        })),
     }
 }
