@@ -65,7 +65,8 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         figment
-            .merge(Env::prefixed("IRONHORSE_"))
+            // `IRONHORSE_TEST_…` belongs to the tests.
+            .merge(Env::prefixed("IRONHORSE_").filter(|key| !key.starts_with("test_")))
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(Box::new)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from littlehorse.config import LHConfig
 
-BIN = os.environ["IRONHORSE_BIN"]
+BIN = os.environ.pop("IRONHORSE_TEST_BIN")
 
 
 def free_port() -> int:
