@@ -102,14 +102,13 @@ async fn trial(
     let stop = Arc::new(AtomicBool::new(false));
     let mut callers = Vec::new();
     for channel in connect(&server.address, connections).await? {
-        if stream {
-            let (count, stop) = (Arc::clone(&count), Arc::clone(&stop));
-            callers.push(tokio::spawn(streaming(channel, calls, count, stop)));
-            continue;
-        }
         for _ in 0..calls {
             let (count, stop) = (Arc::clone(&count), Arc::clone(&stop));
-            callers.push(tokio::spawn(calling(channel.clone(), count, stop)));
+            callers.push(if stream {
+                tokio::spawn(streaming(channel.clone(), count, stop))
+            } else {
+                tokio::spawn(calling(channel.clone(), count, stop))
+            });
         }
     }
     tokio::time::sleep(time / 4).await;
@@ -152,19 +151,16 @@ async fn calling(
     Ok(())
 }
 
-/// One stream with that many messages on their way.
+/// One stream with one message on its way, as with a worker that polls.
 async fn streaming(
     channel: Channel,
-    window: usize,
     count: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 ) -> Result<(), BenchError> {
     let fail = |error: &dyn std::fmt::Display| BenchError::new("echo stream", error);
     let mut client = EchoClient::new(channel);
-    let (sender, receiver) = tokio::sync::mpsc::channel(window);
-    for _ in 0..window {
-        sender.send(payload()).await.map_err(|error| fail(&error))?;
-    }
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    sender.send(payload()).await.map_err(|error| fail(&error))?;
     let mut echoed = client
         .stream(ReceiverStream::new(receiver))
         .await

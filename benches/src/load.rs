@@ -79,11 +79,13 @@ pub(crate) struct Running {
 pub(crate) struct Shared {
     pub stats: Stats,
     pub tasks: u32,
-    pub payload: String,
+    /// Bytes of a task's input and output.
+    payload: usize,
     pub closed_loop: bool,
     pub stop: AtomicBool,
     running: [Mutex<HashMap<String, Running>>; 16],
     next: AtomicU64,
+    outputs: AtomicU64,
     channels: Vec<Channel>,
 }
 
@@ -110,6 +112,11 @@ impl Shared {
         }
     }
 
+    /// The output of the next task.
+    pub(crate) fn output(&self) -> VariableValue {
+        payload(self.outputs.fetch_add(1, Ordering::Relaxed), self.payload)
+    }
+
     /// Starts a WfRun.
     pub(crate) fn launch(self: &Arc<Shared>) {
         if self.stop.load(Ordering::Relaxed) {
@@ -117,10 +124,11 @@ impl Shared {
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let channel = self.channels[number as usize % self.channels.len()].clone();
-        tokio::spawn(Arc::clone(self).run_wf(format!("{number:x}"), channel));
+        tokio::spawn(Arc::clone(self).run_wf(number, channel));
     }
 
-    async fn run_wf(self: Arc<Shared>, id: String, channel: Channel) {
+    async fn run_wf(self: Arc<Shared>, number: u64, channel: Channel) {
+        let id = format!("{number:x}");
         let started = Instant::now();
         let run = Running {
             started,
@@ -131,7 +139,7 @@ impl Shared {
         let request = RunWfRequest {
             wf_spec_name: SPEC.to_owned(),
             id: Some(id.clone()),
-            variables: BTreeMap::from([("input".to_owned(), text(&self.payload))]),
+            variables: BTreeMap::from([("input".to_owned(), payload(number, self.payload))]),
             ..RunWfRequest::default()
         };
         match LittleHorseClient::new(channel).run_wf(request).await {
@@ -155,10 +163,21 @@ impl Shared {
     }
 }
 
-/// A STR value.
-pub(crate) fn text(text: &str) -> VariableValue {
+/// A STR value of that many bytes, another one for each seed, that compresses no better than letters and digits do.
+fn payload(seed: u64, bytes: usize) -> VariableValue {
+    const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    // Xorshift64, from a seed that is never 0.
+    let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let text = (0..bytes)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(LETTERS[(state >> 58) as usize])
+        })
+        .collect();
     VariableValue {
-        value: Some(variable_value::Value::Str(text.to_owned())),
+        value: Some(variable_value::Value::Str(text)),
     }
 }
 
@@ -169,11 +188,12 @@ pub(crate) async fn run(server: &UnderTest, plan: &Plan) -> Result<Load, BenchEr
     let shared = Arc::new(Shared {
         stats: Stats::new(),
         tasks: plan.tasks,
-        payload: "x".repeat(plan.payload),
+        payload: plan.payload,
         closed_loop: plan.rate.is_none(),
         stop: AtomicBool::new(false),
         running: Default::default(),
         next: AtomicU64::new(0),
+        outputs: AtomicU64::new(1 << 32),
         channels: channels.clone(),
     });
     let streams = plan.connections * plan.streams;

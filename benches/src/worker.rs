@@ -12,7 +12,7 @@ use proto::time;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
-use crate::load::{Shared, TASK, text};
+use crate::load::{Shared, TASK};
 
 /// Works on one stream, with a number of polls always open, until aborted.
 pub(crate) async fn work(shared: Arc<Shared>, channel: Channel, number: usize, credits: usize) {
@@ -84,7 +84,7 @@ async fn report(shared: Arc<Shared>, channel: Channel, task: ScheduledTask) {
         time: task.created_at,
         status: TaskStatus::TaskSuccess.into(),
         attempt_number: task.attempt_number,
-        result: Some(report_task_run::Result::Output(text(&shared.payload))),
+        result: Some(report_task_run::Result::Output(shared.output())),
         ..ReportTaskRun::default()
     };
     shared.with(&id, |run| run.reported = Some(Instant::now()));

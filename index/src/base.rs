@@ -1,6 +1,5 @@
 //! The base store under the layers: what is on disk.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -47,9 +46,8 @@ impl KeyRange {
     }
 }
 
-/// Coalesced changes on their way to the base: last value per key, `None` for a delete. One map a family
-/// ([`Family::slot`]).
-pub type Layer = [BTreeMap<Bytes, Option<Bytes>>; 3];
+/// A row on its way to the base: family, key, value; `None` deletes.
+pub type BaseChange<'a> = (Family, &'a Bytes, Option<&'a Bytes>);
 
 /// Rows in key order.
 pub type BaseScan<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes), StoreError>> + 'a>;
@@ -68,8 +66,13 @@ pub trait Base: Send + Sync + 'static {
         reverse: bool,
     ) -> Result<BaseScan<'_>, StoreError>;
 
-    /// Writes all of `layer` and `applied`, atomically. Not necessarily durable before [`Base::flush`].
-    fn write(&self, layer: &Layer, applied: &Applied) -> Result<(), StoreError>;
+    /// Writes all of `changes` (each key at most once) and `applied`, atomically. Not necessarily durable before
+    /// [`Base::flush`].
+    fn write(
+        &self,
+        changes: &mut dyn Iterator<Item = BaseChange<'_>>,
+        applied: &Applied,
+    ) -> Result<(), StoreError>;
 
     /// How far it is written; `None` for an empty store.
     fn applied(&self) -> Result<Option<Applied>, StoreError>;

@@ -1,19 +1,19 @@
 //! What is durable in the log and not yet, or not certainly, in the base.
 
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wal::Position;
 
-use crate::layer::{Cells, Source, merge, source};
-use crate::{Applied, Base, Family, KeyRange, Layer, StoreError};
+use crate::layer::{Cells, Source, merge};
+use crate::rows::{FrozenRows, Rows};
+use crate::{Applied, Base, Family, KeyRange, StoreError};
 
 /// Committed changes: those that gather, and those that are being written to the base.
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
-    gathering: Cells,
+    gathering: [Rows; 3],
     bytes: usize,
     applied: Option<Applied>,
     frozen: Option<Arc<Frozen>>,
@@ -23,7 +23,7 @@ pub(crate) struct Committed {
 /// Changes that are being written to the base. They hide the base's rows, so nobody sees how far the writing is.
 #[derive(Debug)]
 pub(crate) struct Frozen {
-    cells: Cells,
+    rows: [FrozenRows; 3],
     applied: Applied,
 }
 
@@ -39,7 +39,7 @@ impl Committed {
         if let Some(cell) = self.gathering[family.slot()].get(key) {
             return Some(cell.value.clone());
         }
-        let cell = self.frozen.as_ref()?.cells[family.slot()].get(key)?;
+        let cell = self.frozen.as_ref()?.rows[family.slot()].get(key)?;
         Some(cell.value.clone())
     }
 
@@ -50,37 +50,32 @@ impl Committed {
         reverse: bool,
         sources: &mut Vec<Source<'a>>,
     ) {
-        sources.extend(source(&self.gathering, family, range, reverse));
+        sources.extend(self.gathering[family.slot()].source(range, reverse));
         if let Some(frozen) = &self.frozen {
-            sources.extend(source(&frozen.cells, family, range, reverse));
+            sources.extend(frozen.rows[family.slot()].source(range, reverse));
         }
     }
 
-    /// Adds a batch. A key that is known to be absent below, and is deleted again, vanishes.
+    /// A read lock under which [`Committed::sources`] of the family may be called.
+    pub(crate) fn lock_for_scan(
+        lock: &RwLock<Committed>,
+        family: Family,
+    ) -> RwLockReadGuard<'_, Committed> {
+        let committed = lock.read();
+        if committed.gathering[family.slot()].is_in_order() {
+            return committed;
+        }
+        drop(committed);
+        let mut committed = lock.write();
+        committed.gathering[family.slot()].put_in_order();
+        RwLockWriteGuard::downgrade(committed)
+    }
+
+    /// Adds a batch.
     pub(crate) fn add(&mut self, batch: Cells, applied: Applied) {
-        for (below, cells) in self.gathering.iter_mut().zip(batch) {
+        for (rows, cells) in self.gathering.iter_mut().zip(batch) {
             for (key, cell) in cells {
-                let size = key.len() + cell.value.as_ref().map_or(0, Bytes::len);
-                match below.entry(key) {
-                    Entry::Vacant(vacant) => {
-                        self.bytes += size;
-                        vacant.insert(cell);
-                    }
-                    Entry::Occupied(mut occupied) => {
-                        let before = occupied.get().value.as_ref().map_or(0, Bytes::len);
-                        let key_len = occupied.key().len();
-                        self.bytes = self.bytes.saturating_sub(before);
-                        if occupied.get().fresh && cell.value.is_none() {
-                            self.bytes = self.bytes.saturating_sub(key_len);
-                            occupied.remove();
-                        } else {
-                            self.bytes += size - key_len;
-                            let fresh = occupied.get().fresh;
-                            *occupied.get_mut() = cell;
-                            occupied.get_mut().fresh = fresh;
-                        }
-                    }
-                }
+                self.bytes = self.bytes.saturating_add_signed(rows.add(key, cell));
             }
         }
         self.position = Some(applied.position);
@@ -98,7 +93,7 @@ impl Committed {
         let applied = self.applied.take()?;
         self.bytes = 0;
         let frozen = Arc::new(Frozen {
-            cells: std::mem::take(&mut self.gathering),
+            rows: std::mem::take(&mut self.gathering).map(Rows::freeze),
             applied,
         });
         self.frozen = Some(Arc::clone(&frozen));
@@ -128,14 +123,12 @@ impl WriteBack {
 
     /// Writes them, and makes them durable.
     pub fn run(&self) -> Result<(), StoreError> {
-        let mut layer = Layer::default();
-        for (to, from) in layer.iter_mut().zip(&self.frozen.cells) {
-            *to = from
+        let mut changes = Family::ALL.into_iter().flat_map(|family| {
+            self.frozen.rows[family.slot()]
                 .iter()
-                .map(|(key, cell)| (key.clone(), cell.value.clone()))
-                .collect();
-        }
-        self.base.write(&layer, &self.frozen.applied)?;
+                .map(move |(key, cell)| (family, key, cell.value.as_ref()))
+        });
+        self.base.write(&mut changes, &self.frozen.applied)?;
         self.base.flush()
     }
 }
@@ -173,7 +166,7 @@ impl ReadHandle {
         if limit == 0 || crate::layer::is_empty(range) {
             return Ok(Vec::new());
         }
-        let committed = self.committed.read();
+        let committed = Committed::lock_for_scan(&self.committed, family);
         let mut sources: Vec<Source<'_>> = Vec::with_capacity(3);
         committed.sources(family, range, reverse, &mut sources);
         let base = self.base.scan(family, range, reverse)?;

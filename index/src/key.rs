@@ -1,6 +1,7 @@
 //! Order-preserving keys: tuples of numbers and strings whose bytes sort like the tuples. Format: `docs/formats.md`.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// A key that its writer could not have written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,55 +19,62 @@ const END: u8 = 0x01;
 /// Writes a key.
 #[derive(Debug, Default)]
 pub struct KeyWriter {
-    bytes: BytesMut,
+    /// Most keys are shorter, so that the finished key is the only allocation.
+    bytes: SmallVec<[u8; 96]>,
 }
 
 impl KeyWriter {
     /// An empty key.
     pub fn new() -> KeyWriter {
-        KeyWriter {
-            bytes: BytesMut::with_capacity(96),
-        }
+        KeyWriter::default()
     }
 
     /// A key that begins with what another writer wrote.
     pub fn from_prefix(prefix: &[u8]) -> KeyWriter {
-        let mut bytes = BytesMut::with_capacity(prefix.len() + 64);
-        bytes.put_slice(prefix);
-        KeyWriter { bytes }
+        KeyWriter {
+            bytes: SmallVec::from_slice(prefix),
+        }
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(mut self, value: u8) -> KeyWriter {
-        self.bytes.put_u8(value);
+        self.bytes.push(value);
         self
     }
 
     /// Four bytes, big-endian, sign flipped.
+    #[inline]
     pub fn i32(mut self, value: i32) -> KeyWriter {
-        self.bytes.put_u32(value as u32 ^ 1 << 31);
+        self.bytes
+            .extend_from_slice(&(value as u32 ^ 1 << 31).to_be_bytes());
         self
     }
 
     /// Four bytes, big-endian.
+    #[inline]
     pub fn u32(mut self, value: u32) -> KeyWriter {
-        self.bytes.put_u32(value);
+        self.bytes.extend_from_slice(&value.to_be_bytes());
         self
     }
 
     /// Eight bytes, big-endian, sign flipped.
+    #[inline]
     pub fn i64(mut self, value: i64) -> KeyWriter {
-        self.bytes.put_u64(value as u64 ^ 1 << 63);
+        self.bytes
+            .extend_from_slice(&(value as u64 ^ 1 << 63).to_be_bytes());
         self
     }
 
     /// Eight bytes, big-endian.
+    #[inline]
     pub fn u64(mut self, value: u64) -> KeyWriter {
-        self.bytes.put_u64(value);
+        self.bytes.extend_from_slice(&value.to_be_bytes());
         self
     }
 
     /// A string, of any content: a shorter one sorts before the longer ones that begin with it.
+    #[inline]
     pub fn str(self, value: &str) -> KeyWriter {
         self.bytes(value.as_bytes())
     }
@@ -74,20 +82,21 @@ impl KeyWriter {
     /// Like [`KeyWriter::str`].
     pub fn bytes(self, value: &[u8]) -> KeyWriter {
         let mut writer = self.open_bytes(value);
-        writer.bytes.put_slice(&[0, END]);
+        writer.bytes.extend_from_slice(&[0, END]);
         writer
     }
 
     /// The beginning of a string: for the prefix of all keys whose string begins so.
+    #[inline]
     pub fn open_str(self, value: &str) -> KeyWriter {
         self.open_bytes(value.as_bytes())
     }
 
     fn open_bytes(mut self, value: &[u8]) -> KeyWriter {
         for part in value.split_inclusive(|byte| *byte == 0) {
-            self.bytes.put_slice(part);
+            self.bytes.extend_from_slice(part);
             if part.last() == Some(&0) {
-                self.bytes.put_u8(ESCAPED);
+                self.bytes.push(ESCAPED);
             }
         }
         self
@@ -95,7 +104,7 @@ impl KeyWriter {
 
     /// The key.
     pub fn finish(self) -> Bytes {
-        self.bytes.freeze()
+        Bytes::copy_from_slice(&self.bytes)
     }
 }
 

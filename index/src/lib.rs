@@ -25,12 +25,13 @@ mod global;
 pub mod key;
 mod layer;
 mod memory;
+mod rows;
 mod schema;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use base::{Applied, Base, BaseScan, KeyRange, Layer};
+pub use base::{Applied, Base, BaseChange, BaseScan, KeyRange};
 pub use changelog::Change;
 pub use committed::{ReadHandle, WriteBack};
 pub use error::StoreError;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use wal::Position;
 
 use crate::layer::is_empty;
-use crate::{Applied, Base, BaseScan, Family, KeyRange, Layer, StoreError};
+use crate::{Applied, Base, BaseChange, BaseScan, Family, KeyRange, StoreError};
 
 #[derive(Debug, Clone, Default)]
 struct State {
@@ -56,15 +56,18 @@ impl Base for MemoryBase {
         }))
     }
 
-    fn write(&self, layer: &Layer, applied: &Applied) -> Result<(), StoreError> {
+    fn write(
+        &self,
+        changes: &mut dyn Iterator<Item = BaseChange<'_>>,
+        applied: &Applied,
+    ) -> Result<(), StoreError> {
         let mut now = self.now.lock();
-        for (rows, changes) in now.rows.iter_mut().zip(layer) {
-            for (key, value) in changes {
-                match value {
-                    Some(value) => rows.insert(key.clone(), value.clone()),
-                    None => rows.remove(key),
-                };
-            }
+        for (family, key, value) in changes {
+            let rows = &mut now.rows[family.slot()];
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
         }
         now.applied = Some(applied.clone());
         Ok(())

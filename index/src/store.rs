@@ -119,7 +119,7 @@ impl Store {
         if limit == 0 || crate::layer::is_empty(range) {
             return Ok(Vec::new());
         }
-        let committed = self.committed.read();
+        let committed = Committed::lock_for_scan(&self.committed, family);
         let mut sources: Vec<Source<'_>> = Vec::with_capacity(self.sealed.len() + 4);
         sources.extend(source(&self.active, family, range, reverse));
         sources.extend(
@@ -353,8 +353,9 @@ impl Store {
         Some(WriteBack::new(Arc::clone(&self.base), frozen))
     }
 
-    /// The base has it: its layer goes. (One that failed is not finished: the store cannot go on.)
-    pub fn finish_write_back(&mut self, _written: WriteBack) {
+    /// The base has it: its layer goes. (One that failed is not finished: the store cannot go on.) The caller drops
+    /// `written` where the time that this takes harms nobody.
+    pub fn finish_write_back(&mut self, _written: &WriteBack) {
         self.committed.write().thaw();
     }
 }

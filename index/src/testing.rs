@@ -5,19 +5,24 @@ use std::ops::Bound;
 use bytes::Bytes;
 use wal::Position;
 
-use crate::{Applied, Base, Family, KeyRange, Layer};
+use crate::{Applied, Base, Family, KeyRange};
 
 fn write(base: &dyn Base, position: u64, rows: &[(Family, &str, Option<&str>)]) {
-    let mut layer = Layer::default();
-    for (family, key, value) in rows {
-        let value = value.map(|value| Bytes::from(value.to_owned()));
-        layer[family.slot()].insert(Bytes::from((*key).to_owned()), value);
-    }
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(family, key, value)| {
+            let value = value.map(|value| Bytes::from(value.to_owned()));
+            (*family, Bytes::from((*key).to_owned()), value)
+        })
+        .collect();
     let applied = Applied {
         position: Position::from_u64(position),
         commit: Bytes::from(position.to_string()),
     };
-    assert!(base.write(&layer, &applied).is_ok(), "a write fails");
+    let mut changes = rows
+        .iter()
+        .map(|(family, key, value)| (*family, key, value.as_ref()));
+    assert!(base.write(&mut changes, &applied).is_ok(), "a write fails");
 }
 
 fn keys(base: &dyn Base, range: &KeyRange, reverse: bool) -> Vec<String> {

@@ -4,6 +4,7 @@
 //! runs a query, and answers.
 #![deny(missing_docs)]
 
+mod coalesce;
 mod config;
 mod data_dir;
 mod http;

@@ -12,15 +12,17 @@ use proto::ironhorse::v1::metadata_command::Command;
 use proto::littlehorse::LhHostInfo;
 use proto::littlehorse::little_horse_server::{LittleHorseServer, SERVICE_NAME};
 use query::Secret;
-use runtime::{Clock, Engine, EngineOptions, GroupSetup, Health};
+use runtime::{Clock, Engine, EngineOptions, GroupSetup, Health, Outlet};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
 use tonic::transport::server::TcpIncoming;
 use wal::GroupId;
 use wal::embedded::{EmbeddedLog, Options};
 use workflow::{Metadata, Workflows};
 
+use crate::coalesce::Coalescing;
 use crate::service::{Api, NameUnbuilt, RequestIds, Service};
 use crate::{Config, DataDir, http};
 
@@ -46,6 +48,16 @@ impl Clock for SystemClock {
     }
 }
 
+/// Hands out what a commit released in one task, so that what goes to one connection goes in one write.
+#[derive(Debug)]
+struct OnRuntime(tokio::runtime::Handle);
+
+impl Outlet for OnRuntime {
+    fn hand_out(&self, work: Box<dyn FnOnce() + Send>) {
+        self.0.spawn(async move { work() });
+    }
+}
+
 /// A running server.
 pub struct Server {
     engine: Arc<Engine>,
@@ -64,7 +76,11 @@ impl Server {
         tracing::info!(dir = %dir.path().display(), groups = dir.groups(), "opening the data directory");
         let (engine, log) = tokio::task::spawn_blocking({
             let (dir, cache) = (dir.clone(), config.cache_mib << 20);
-            move || open_engine(&dir, cache)
+            let options = EngineOptions {
+                outlet: Arc::new(OnRuntime(tokio::runtime::Handle::current())),
+                ..EngineOptions::default()
+            };
+            move || open_engine(&dir, cache, &options)
         })
         .await
         .map_err(|e| fail(&e))??;
@@ -152,6 +168,7 @@ impl Server {
 fn open_engine(
     dir: &DataDir,
     cache_bytes: usize,
+    options: &EngineOptions,
 ) -> Result<(Engine, Arc<EmbeddedLog>), ServerError> {
     let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
     let log = EmbeddedLog::open(&dir.log(), Options::default()).map_err(|error| match error {
@@ -203,7 +220,7 @@ fn open_engine(
         Arc::new(SystemClock),
         metadata,
         setups.collect(),
-        &EngineOptions::default(),
+        options,
     );
     Ok((engine.map_err(|e| fail(&e))?, log))
 }
@@ -279,7 +296,9 @@ async fn serve(
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(api);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .map(|stream| stream.map(Coalescing::new));
     let stop = async move {
         // The sender is kept by the server; without it there is nothing to wait for.
         let _ = stopping.wait_for(|stopping| *stopping).await;

@@ -40,12 +40,31 @@ pub(crate) struct Shared {
     pub replies: Arc<Replies>,
     pub global: Arc<GlobalStore>,
     pub write_back: Sender<Job>,
+    pub outlet: Arc<dyn Outlet>,
 }
 
-/// Write-back of one group, on the process's write-back thread.
-pub(crate) struct Job {
-    work: WriteBack,
-    done: Arc<Signal>,
+/// Where what a commit released is handed out: answers to callers, entries to consumers.
+pub trait Outlet: std::fmt::Debug + Send + Sync {
+    /// Does `work`, soon and once. It does not block.
+    fn hand_out(&self, work: Box<dyn FnOnce() + Send>);
+}
+
+/// Hands out on the group's own thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Inline;
+
+impl Outlet for Inline {
+    fn hand_out(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
+}
+
+/// What the process's write-back thread does.
+pub(crate) enum Job {
+    /// Write-back of one group, which is told the end.
+    Write(WriteBack, Arc<Signal>),
+    /// Free the memory of one.
+    Drop(WriteBack),
 }
 
 enum News {
@@ -69,7 +88,7 @@ struct Inbox {
 
 /// Wakes the driver's thread.
 #[derive(Default)]
-struct Signal {
+pub(crate) struct Signal {
     inbox: Mutex<Inbox>,
     woken: Condvar,
 }
@@ -137,7 +156,6 @@ impl Driver {
             epoch: 0,
             writing: false,
             idle_since_ms: 0,
-            written: Written::default(),
         };
         let thread_health = Arc::clone(&health);
         let thread = std::thread::Builder::new()
@@ -196,15 +214,6 @@ impl Inputs {
     }
 }
 
-/// How far the base store has been written, and what may then be dropped from the log.
-#[derive(Default)]
-struct Written {
-    commands: Position2,
-}
-
-/// Input positions of a commit record.
-type Position2 = Option<(Position, Position)>;
-
 /// Records and bytes taken from an input at a time.
 const POLL_RECORDS: usize = 1024;
 const POLL_BYTES: usize = 4 << 20;
@@ -225,7 +234,6 @@ struct Loop {
     epoch: u64,
     writing: bool,
     idle_since_ms: i64,
-    written: Written,
 }
 
 impl Loop {
@@ -293,8 +301,10 @@ impl Loop {
                 }
                 let position = work.applied().position;
                 let inputs = CommitRecord::read(&work.applied().commit)?;
-                self.group.finish_write_back(work);
+                self.group.finish_write_back(&work);
                 self.trim(position, &inputs);
+                // Freeing its rows takes milliseconds: not on this thread. Once that thread is gone, here.
+                let _ = self.shared.write_back.send(Job::Drop(work));
             }
         }
         Ok(())
@@ -309,18 +319,21 @@ impl Loop {
         log.trim(Partition::changelog(id), position);
         log.trim(Partition::commands(id), commands);
         log.trim(Partition::messages(id), messages);
-        self.written.commands = Some((commands, messages));
     }
 
     fn release(&self, released: Released) {
-        for (waiter, payload) in released.deliveries {
-            waiter.consumer.deliver(payload);
+        if released.replies.is_empty() && released.deliveries.is_empty() {
+            return;
         }
-        for (id, answer) in released.replies {
-            self.shared
-                .replies
-                .answer(id, answer.map_err(SubmitError::Rejected));
-        }
+        let replies = Arc::clone(&self.shared.replies);
+        self.shared.outlet.hand_out(Box::new(move || {
+            for (waiter, payload) in released.deliveries {
+                waiter.consumer.deliver(payload);
+            }
+            for (id, answer) in released.replies {
+                replies.answer(id, answer.map_err(SubmitError::Rejected));
+            }
+        }));
     }
 
     /// Takes inputs in and starts commits, as far as there is room. Says whether work is left.
@@ -376,10 +389,7 @@ impl Loop {
         if let Some(work) = self.group.start_write_back(idle) {
             self.idle_since_ms = now;
             self.writing = true;
-            let job = Job {
-                work,
-                done: Arc::clone(&self.signal),
-            };
+            let job = Job::Write(work, Arc::clone(&self.signal));
             self.shared
                 .write_back
                 .send(job)
@@ -415,7 +425,7 @@ impl Loop {
             work.run()?;
             let position = work.applied().position;
             let inputs = CommitRecord::read(&work.applied().commit)?;
-            self.group.finish_write_back(work);
+            self.group.finish_write_back(&work);
             self.trim(position, &inputs);
         }
         Ok(())
@@ -434,12 +444,15 @@ impl WriteBackThread {
         let thread = std::thread::Builder::new()
             .name("write-back".to_owned())
             .spawn(move || {
-                // At most one job a group is under way, so the queue is bounded by the number of groups.
+                // At most two jobs a group are under way, so the queue is bounded by the number of groups.
                 for job in receiver {
-                    let error = job.work.run().err().map(|error| error.to_string());
-                    let work = job.work;
-                    job.done
-                        .tell(|inbox| inbox.news.push(News::Written { work, error }));
+                    match job {
+                        Job::Write(work, done) => {
+                            let error = work.run().err().map(|error| error.to_string());
+                            done.tell(|inbox| inbox.news.push(News::Written { work, error }));
+                        }
+                        Job::Drop(work) => drop(work),
+                    }
                 }
             })
             .map_err(|error| EngineError::Start(format!("no write-back thread: {error}")))?;

@@ -8,7 +8,7 @@ use index::{Base, GlobalStore, Options, ReadHandle, StoreError};
 use parking_lot::Mutex;
 use wal::{GroupId, Log, Partition, WalError};
 
-use crate::driver::{Driver, Shared, WriteBackThread};
+use crate::driver::{Driver, Inline, Outlet, Shared, WriteBackThread};
 use crate::{
     Application, Clock, Command, Health, Limits, Replies, RequestId, SubmitError, Waiting,
 };
@@ -85,6 +85,8 @@ pub struct EngineOptions {
     pub waiting_commands: usize,
     /// Of each group's store.
     pub store: Options,
+    /// Where answers and deliveries are handed out.
+    pub outlet: Arc<dyn Outlet>,
 }
 
 impl Default for EngineOptions {
@@ -93,6 +95,7 @@ impl Default for EngineOptions {
             limits: Limits::default(),
             waiting_commands: 16_384,
             store: Options::default(),
+            outlet: Arc::new(Inline),
         }
     }
 }
@@ -151,6 +154,7 @@ impl Engine {
             replies: Arc::clone(&self.replies),
             global: Arc::clone(&self.global),
             write_back: self.write_back.lock().sender(),
+            outlet: Arc::clone(&options.outlet),
         };
         let driver = Driver::start(setup, shared, options)?;
         self.readers.insert(id, driver.reader());

@@ -343,7 +343,7 @@ impl Group {
     }
 
     /// The base store has them.
-    pub fn finish_write_back(&mut self, write_back: WriteBack) {
+    pub fn finish_write_back(&mut self, write_back: &WriteBack) {
         self.store.finish_write_back(write_back);
     }
 

@@ -34,7 +34,7 @@ mod waiting;
 pub use application::{Application, Rejection, RejectionCode};
 pub use commit::CommitRecord;
 pub use context::{Context, Mark};
-pub use driver::{Clock, Driver, Health};
+pub use driver::{Clock, Driver, Health, Inline, Outlet};
 pub use engine::{Engine, EngineError, EngineOptions, GroupSetup, Route};
 pub use envelope::{Command, RequestId};
 pub use group::{Batch, Group, Limits, Nudge, Released};

@@ -83,7 +83,8 @@ impl Replies {
 
     /// Answers, if anybody waits (nobody does after a restart).
     pub(crate) fn answer(&self, id: RequestId, answer: Answer) {
-        if let Some(sender) = self.waiting.lock().remove(&id) {
+        let sender = self.waiting.lock().remove(&id);
+        if let Some(sender) = sender {
             // The caller may have gone: then nobody needs the answer.
             let _ = sender.send(answer);
         }

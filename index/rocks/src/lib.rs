@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use index::{Applied, Base, BaseScan, Family, KeyRange, Layer, StoreError};
+use index::{Applied, Base, BaseChange, BaseScan, Family, KeyRange, StoreError};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     FlushOptions, IteratorMode, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
@@ -53,6 +53,8 @@ impl Shared {
         options.set_max_open_files(512);
         options.set_skip_stats_update_on_db_open(true);
         options.set_level_compaction_dynamic_level_bytes(true);
+        // A write-back makes one file of level 0; more of them before a compaction, fewer times is each row rewritten.
+        options.set_level_zero_file_num_compaction_trigger(8);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_bottommost_compression_type(DBCompressionType::Zstd);
         options.set_block_based_table_factory(&table);
@@ -174,15 +176,19 @@ impl Base for RocksBase {
         })))
     }
 
-    fn write(&self, layer: &Layer, applied: &Applied) -> Result<(), StoreError> {
+    fn write(
+        &self,
+        changes: &mut dyn Iterator<Item = BaseChange<'_>>,
+        applied: &Applied,
+    ) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
-        for family in Family::ALL {
-            let handle = self.family(family)?;
-            for (key, value) in &layer[family.slot()] {
-                match value {
-                    Some(value) => batch.put_cf(handle, key, value),
-                    None => batch.delete_cf(handle, key),
-                }
+        let [state, index, queue] = Family::ALL.map(|family| self.family(family));
+        let handles = [state?, index?, queue?];
+        for (family, key, value) in changes {
+            let handle = handles[family.slot()];
+            match value {
+                Some(value) => batch.put_cf(handle, key, value),
+                None => batch.delete_cf(handle, key),
             }
         }
         let mut position = BytesMut::with_capacity(8 + applied.commit.len());
@@ -241,11 +247,16 @@ mod tests {
         }
     }
 
-    fn row(family: Family, key: &str, value: Option<&str>) -> Layer {
-        let mut layer = Layer::default();
-        let value = value.map(|value| Bytes::from(value.to_owned()));
-        layer[family.slot()].insert(Bytes::from(key.to_owned()), value);
-        layer
+    fn write(
+        base: &RocksBase,
+        family: Family,
+        key: &'static str,
+        value: &'static str,
+        position: u64,
+    ) {
+        let (key, value) = (Bytes::from(key), Bytes::from(value));
+        let mut changes = std::iter::once((family, &key, Some(&value)));
+        base.write(&mut changes, &applied(position)).unwrap();
     }
 
     #[test]
@@ -258,13 +269,11 @@ mod tests {
     fn what_is_not_flushed_is_not_durable_and_families_stay_together() {
         let dir = tempfile::tempdir().unwrap();
         let base = open(dir.path());
-        base.write(&row(Family::State, "a", Some("1")), &applied(10))
-            .unwrap();
+        write(&base, Family::State, "a", "1", 10);
         assert_eq!(base.durable().unwrap(), None);
         base.flush().unwrap();
         assert_eq!(base.durable().unwrap(), Some(Position::from_u64(10)));
-        base.write(&row(Family::Queue, "q", Some("2")), &applied(20))
-            .unwrap();
+        write(&base, Family::Queue, "q", "2", 20);
         assert_eq!(base.applied().unwrap(), Some(applied(20)));
         assert_eq!(base.durable().unwrap(), Some(Position::from_u64(10)));
         // A crash now, as a copy of the files shows it.

@@ -59,24 +59,22 @@ impl Service {
         let mut queues: BTreeSet<Bytes> = BTreeSet::new();
         let mut stopping = self.stopping.clone();
         let consumer: Arc<dyn Consumer> = worker.clone();
+        let mut latest: Option<(PollTaskRequest, Waiter)> = None;
         loop {
             tokio::select! {
                 request = requests.message() => match request {
                     Ok(Some(request)) => {
-                        let task_def = request.task_def_id.unwrap_or_default().name;
-                        let queue = workflow::key::task_queue(&tenant, &task_def);
-                        let identity = WorkerIdentity {
-                            client_id: request.client_id,
-                            task_worker_version: request.task_worker_version.unwrap_or_default(),
+                        // A worker asks for the same over and over.
+                        let asked = match &latest {
+                            Some((known, waiter)) if *known == request => waiter.clone(),
+                            _ => {
+                                let waiter = waiter(&tenant, &request, &consumer);
+                                queues.insert(waiter.queue.clone());
+                                latest = Some((request, waiter.clone()));
+                                waiter
+                            }
                         };
-                        let waiter = Waiter {
-                            queue: queue.clone(),
-                            identity: Bytes::from(identity.encode_to_vec()),
-                            consumer: Arc::clone(&consumer),
-                            ticket: 0,
-                        };
-                        queues.insert(queue);
-                        self.engine.waiting().wait(waiter);
+                        self.engine.waiting().wait(asked);
                     }
                     Ok(None) | Err(_) => break,
                 },
@@ -90,6 +88,21 @@ impl Service {
         for queue in &queues {
             self.engine.waiting().withdraw_all(queue, &consumer);
         }
+    }
+}
+
+/// One place in the queue of a TaskDef.
+fn waiter(tenant: &str, request: &PollTaskRequest, consumer: &Arc<dyn Consumer>) -> Waiter {
+    let task_def = request.task_def_id.as_ref().map_or("", |id| &id.name);
+    let identity = WorkerIdentity {
+        client_id: request.client_id.clone(),
+        task_worker_version: request.task_worker_version.clone().unwrap_or_default(),
+    };
+    Waiter {
+        queue: workflow::key::task_queue(tenant, task_def),
+        identity: Bytes::from(identity.encode_to_vec()),
+        consumer: Arc::clone(consumer),
+        ticket: 0,
     }
 }
 

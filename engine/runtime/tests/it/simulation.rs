@@ -168,7 +168,7 @@ fn run(seed: u64) -> BTreeMap<String, i64> {
             8 => {
                 if let Some(work) = owner.group.start_write_back(chance.below(2) == 0) {
                     work.run().unwrap();
-                    owner.group.finish_write_back(work);
+                    owner.group.finish_write_back(&work);
                 }
             }
             _ => {

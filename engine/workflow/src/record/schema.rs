@@ -4,7 +4,7 @@ use bytes::Bytes;
 use index::Schema;
 use index::key::KeyWriter;
 use prost::Message;
-use proto::ironhorse::v1::{ExternalEventRow, TaskRunRow, WfRunRow};
+use proto::ironhorse::v1::{ExternalEventRow, TaskRunIndexView, WfRunRow};
 
 use super::{external_event, task_run, wf_run};
 use crate::key::{Kind, RUNS, Row, RunRow};
@@ -61,7 +61,7 @@ impl Schema for WorkflowSchema {
                 }
             }
             Row::TaskRun { guid } => {
-                if let Ok(value) = TaskRunRow::decode(value) {
+                if let Ok(value) = TaskRunIndexView::decode(value) {
                     task_run::index_entries(&row.tenant, &row.wf_run_id, guid, &value, emit);
                 }
             }

@@ -4,7 +4,7 @@ use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::KeyRange;
 use index::key::KeyWriter;
-use proto::ironhorse::v1::{CheckpointRow, TaskRunRow};
+use proto::ironhorse::v1::{CheckpointRow, TaskRunIndexView, TaskRunRow};
 use proto::littlehorse::task_attempt::Result as AttemptResult;
 use proto::littlehorse::{Checkpoint, CheckpointId, TaskRun, TaskRunId, WfRunId};
 
@@ -70,7 +70,7 @@ pub(super) fn index_entries(
     tenant: &str,
     wf_run_id: &WfRunId,
     guid: &str,
-    row: &TaskRunRow,
+    row: &TaskRunIndexView,
     emit: &mut dyn FnMut(Bytes, Bytes),
 ) {
     let Some(task_run) = &row.task_run else {

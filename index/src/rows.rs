@@ -1,0 +1,165 @@
+//! Committed rows in memory: looked up all the time, scanned now and then.
+//!
+//! A hash map gives a row with one comparison where an ordered map needs some thirty, each with a key elsewhere in
+//! memory. The order is made when a scan asks for it, of the keys that are new since the last one. No order of the hash
+//! map is ever seen.
+#![expect(
+    clippy::disallowed_types,
+    reason = "the order of the hash map is never seen"
+)]
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use crate::KeyRange;
+use crate::layer::{Cell, Source, is_empty};
+
+/// Rows that change.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    cells: HashMap<Bytes, Cell>,
+    /// Keys in order, some of which may be gone, and those that are not in order yet.
+    ordered: BTreeSet<Bytes>,
+    unordered: Vec<Bytes>,
+}
+
+impl Rows {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Cell> {
+        self.cells.get(key)
+    }
+
+    /// Adds a change. A key that is known to be absent below, and is deleted again, vanishes. Returns by how many bytes
+    /// the keys and values have grown.
+    pub(crate) fn add(&mut self, key: Bytes, cell: Cell) -> isize {
+        let size = |cell: &Cell| cell.value.as_ref().map_or(0, Bytes::len) as isize;
+        match self.cells.entry(key) {
+            Entry::Vacant(vacant) => {
+                let grown = vacant.key().len() as isize + size(&cell);
+                self.unordered.push(vacant.key().clone());
+                vacant.insert(cell);
+                grown
+            }
+            Entry::Occupied(mut occupied) => {
+                let before = size(occupied.get());
+                if occupied.get().fresh && cell.value.is_none() {
+                    let shrunk = occupied.key().len() as isize + before;
+                    occupied.remove();
+                    self.forget_gone();
+                    -shrunk
+                } else {
+                    let grown = size(&cell) - before;
+                    let fresh = occupied.get().fresh;
+                    occupied.insert(Cell { fresh, ..cell });
+                    grown
+                }
+            }
+        }
+    }
+
+    /// Keeps the keys that are gone from outnumbering the others.
+    fn forget_gone(&mut self) {
+        if self.ordered.len() + self.unordered.len() > 2 * self.cells.len() + 1024 {
+            let cells = &self.cells;
+            self.ordered.retain(|key| cells.contains_key(key));
+            self.unordered.retain(|key| cells.contains_key(key));
+        }
+    }
+
+    /// Whether [`Rows::source`] sees all rows.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.unordered.is_empty()
+    }
+
+    /// Puts all keys in order.
+    pub(crate) fn put_in_order(&mut self) {
+        self.ordered.extend(self.unordered.drain(..));
+    }
+
+    /// The rows of a range, if all are in order.
+    pub(crate) fn source<'a>(&'a self, range: &KeyRange, reverse: bool) -> Option<Source<'a>> {
+        debug_assert!(self.is_in_order(), "a scan without order");
+        if self.cells.is_empty() || is_empty(range) {
+            return None;
+        }
+        let keys = self
+            .ordered
+            .range::<Bytes, _>((range.start.as_ref(), range.end.as_ref()));
+        let row = |key: &Bytes| {
+            let cell = self.cells.get(key)?;
+            Some(Ok((key.clone(), cell.value.clone())))
+        };
+        Some(if reverse {
+            Box::new(keys.rev().filter_map(row))
+        } else {
+            Box::new(keys.filter_map(row))
+        })
+    }
+
+    pub(crate) fn freeze(self) -> FrozenRows {
+        FrozenRows {
+            cells: self.cells,
+            order: OnceLock::new(),
+        }
+    }
+}
+
+/// Rows that do not change any more.
+#[derive(Debug, Default)]
+pub(crate) struct FrozenRows {
+    cells: HashMap<Bytes, Cell>,
+    order: OnceLock<Vec<Bytes>>,
+}
+
+impl FrozenRows {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Cell> {
+        self.cells.get(key)
+    }
+
+    /// All keys in order; whoever asks first sorts them.
+    fn order(&self) -> &[Bytes] {
+        self.order.get_or_init(|| {
+            let mut keys: Vec<Bytes> = self.cells.keys().cloned().collect();
+            keys.sort_unstable();
+            keys
+        })
+    }
+
+    /// All rows, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Cell)> {
+        self.order()
+            .iter()
+            .filter_map(|key| Some((key, self.cells.get(key)?)))
+    }
+
+    /// The rows of a range.
+    pub(crate) fn source<'a>(&'a self, range: &KeyRange, reverse: bool) -> Option<Source<'a>> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        if self.cells.is_empty() || is_empty(range) {
+            return None;
+        }
+        let keys = self.order();
+        let start = match &range.start {
+            Included(start) => keys.partition_point(|key| key < start),
+            Excluded(start) => keys.partition_point(|key| key <= start),
+            Unbounded => 0,
+        };
+        let end = match &range.end {
+            Included(end) => keys.partition_point(|key| key <= end),
+            Excluded(end) => keys.partition_point(|key| key < end),
+            Unbounded => keys.len(),
+        };
+        let keys = keys.get(start..end)?.iter();
+        let row = |key: &Bytes| {
+            let cell = self.cells.get(key)?;
+            Some(Ok((key.clone(), cell.value.clone())))
+        };
+        Some(if reverse {
+            Box::new(keys.rev().filter_map(row))
+        } else {
+            Box::new(keys.filter_map(row))
+        })
+    }
+}
