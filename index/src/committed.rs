@@ -6,7 +6,7 @@ use bytes::Bytes;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wal::Position;
 
-use crate::layer::{Cells, Source, merge};
+use crate::layer::{Cell, Cells, Source, merge};
 use crate::rows::{FrozenRows, Rows};
 use crate::{Applied, Base, Family, KeyRange, StoreError};
 
@@ -35,12 +35,12 @@ impl Committed {
         }
     }
 
-    pub(crate) fn get(&self, family: Family, key: &[u8]) -> Option<Option<Bytes>> {
-        if let Some(cell) = self.gathering[family.slot()].get(key) {
-            return Some(cell.value.clone());
-        }
-        let cell = self.frozen.as_ref()?.rows[family.slot()].get(key)?;
-        Some(cell.value.clone())
+    /// What is known of the key here; the base knows of the others.
+    pub(crate) fn get(&self, family: Family, key: &[u8]) -> Option<Cell> {
+        let slot = family.slot();
+        let cell = self.gathering[slot].get(key);
+        cell.or_else(|| self.frozen.as_ref()?.rows[slot].get(key))
+            .cloned()
     }
 
     pub(crate) fn sources<'a>(
@@ -149,7 +149,7 @@ impl ReadHandle {
     pub fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let known = self.committed.read().get(family, key);
         match known {
-            Some(value) => Ok(value),
+            Some(cell) => Ok(cell.value),
             // What the base gets meanwhile is newer: never older than what was committed when this began.
             None => self.base.get(family, key),
         }

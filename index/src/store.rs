@@ -103,7 +103,7 @@ impl Store {
         }
         let known = self.committed.read().get(family, key);
         match known {
-            Some(value) => Ok(value),
+            Some(cell) => Ok(cell.value),
             None => self.base.get(family, key),
         }
     }

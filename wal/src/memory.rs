@@ -121,9 +121,9 @@ impl MemoryLog {
         let Some(held) = state.held.pop_front() else {
             return false;
         };
-        let (outcome, notify) = match state.verdict(&held.writer, held.epoch) {
-            Some(verdict) => (verdict, Vec::new()),
-            None => {
+        let verdict = state.verdict(&held.writer, held.epoch);
+        let (outcome, notify) = verdict.map_or_else(
+            || {
                 let happens = matches!(ending, Ending::Committed | Ending::UnknownCommitted);
                 let (position, notify) = if happens {
                     state.apply(held.transaction)
@@ -140,8 +140,9 @@ impl MemoryLog {
                     state.broken.insert(held.writer, outcome);
                 }
                 (outcome, notify)
-            }
-        };
+            },
+            |verdict| (verdict, Vec::new()),
+        );
         drop(state);
         for notify in notify {
             notify();

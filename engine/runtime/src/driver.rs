@@ -374,7 +374,7 @@ impl Loop {
         self.writer.commit(
             transaction,
             Box::new(move |outcome| {
-                signal.tell(|inbox| inbox.news.push(News::Outcome { epoch, outcome }))
+                signal.tell(|inbox| inbox.news.push(News::Outcome { epoch, outcome }));
             }),
         )?;
         Ok(())

@@ -284,18 +284,15 @@ impl Group {
         }
         for (queue, from) in &batch.effects.queues {
             let floor = self.cursors.get(queue).copied().unwrap_or(0).max(*from);
-            match queue::first(&self.store, queue, floor)? {
-                Some(head) => {
-                    self.cursors.insert(queue.clone(), head.sequence);
-                    self.backlogged.insert(queue.clone());
-                    self.waiting
-                        .set_backlog(self.id, queue, Some(head.queued_ms));
-                }
-                None => {
-                    self.cursors.insert(queue.clone(), floor);
-                    self.backlogged.remove(queue);
-                    self.waiting.set_backlog(self.id, queue, None);
-                }
+            if let Some(head) = queue::first(&self.store, queue, floor)? {
+                self.cursors.insert(queue.clone(), head.sequence);
+                self.backlogged.insert(queue.clone());
+                self.waiting
+                    .set_backlog(self.id, queue, Some(head.queued_ms));
+            } else {
+                self.cursors.insert(queue.clone(), floor);
+                self.backlogged.remove(queue);
+                self.waiting.set_backlog(self.id, queue, None);
             }
         }
         Ok(Released {

@@ -39,6 +39,7 @@ pub use engine::{Engine, EngineError, EngineOptions, GroupSetup, Route};
 pub use envelope::{Command, RequestId};
 pub use group::{Batch, Group, Limits, Nudge, Released};
 pub use queue::{Entry, backlog};
+pub use recovery::fold;
 pub use replies::{Replies, SubmitError};
 pub use timer::Timer;
 pub use waiting::{Consumer, Waiter, Waiting};

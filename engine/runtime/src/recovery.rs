@@ -3,8 +3,11 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use index::{Applied, Store, changelog};
-use wal::{GroupId, Log, Outcome, Partition, Position, Transaction, WalError, Writer, WriterId};
+use index::changelog::{self, Change};
+use index::{Applied, Store};
+use wal::{
+    GroupId, Log, Outcome, Partition, Position, Reader, Transaction, WalError, Writer, WriterId,
+};
 
 use crate::EngineError;
 
@@ -65,31 +68,66 @@ fn replay(
     store: &mut Store,
     until: Position,
 ) -> Result<Replayed, EngineError> {
-    let after = store
-        .applied()
-        .map_or(Position::START, |applied| applied.position);
-    let mut reader = log.open_reader(Partition::changelog(id), after)?;
-    let mut replayed = Replayed::default();
-    let mut batch = Vec::new();
-    loop {
-        let records = reader.poll(READ_RECORDS, READ_BYTES)?;
-        if records.is_empty() {
+    let mut changelog = Changelog::open(log, id, store)?;
+    while changelog.position < until {
+        if !changelog.apply(store)? {
             // Committed, but not visible yet: markers on Kafka, a delay in tests.
             std::thread::park_timeout(Duration::from_millis(1));
         }
+    }
+    Ok(changelog.replayed)
+}
+
+/// Applies every whole batch that the log shows now, from the store's applied position on, without becoming the owner:
+/// for tools and tests that look at a group that nobody runs.
+///
+/// # Errors
+/// The log does not reach back far enough, or is damaged; the store refused a change.
+pub fn fold(log: &dyn Log, id: GroupId, store: &mut Store) -> Result<(), EngineError> {
+    let mut changelog = Changelog::open(log, id, store)?;
+    while changelog.apply(store)? {}
+    Ok(())
+}
+
+/// A group's changelog, read from a store's applied position on.
+struct Changelog {
+    reader: Box<dyn Reader>,
+    /// Changes of a batch whose commit record has not come yet.
+    batch: Vec<Change>,
+    position: Position,
+    replayed: Replayed,
+}
+
+impl Changelog {
+    fn open(log: &dyn Log, id: GroupId, store: &Store) -> Result<Changelog, EngineError> {
+        let after = store
+            .applied()
+            .map_or(Position::START, |applied| applied.position);
+        Ok(Changelog {
+            reader: log.open_reader(Partition::changelog(id), after)?,
+            batch: Vec::new(),
+            position: after,
+            replayed: Replayed::default(),
+        })
+    }
+
+    /// Reads some records and applies the batches that are whole. Says whether there were any.
+    fn apply(&mut self, store: &mut Store) -> Result<bool, EngineError> {
+        let records = self.reader.poll(READ_RECORDS, READ_BYTES)?;
+        let any = !records.is_empty();
         for (position, record) in records {
             match changelog::decode(&record)? {
-                changelog::Entry::Change(change) => batch.push(change),
+                changelog::Entry::Change(change) => self.batch.push(change),
                 changelog::Entry::Commit(commit) => {
-                    replayed.batches += 1;
-                    replayed.records += batch.len() as u64;
-                    store.apply(std::mem::take(&mut batch), Applied { position, commit })?;
+                    self.replayed.batches += 1;
+                    self.replayed.records += self.batch.len() as u64;
+                    let batch = std::mem::take(&mut self.batch);
+                    store.apply(batch, Applied { position, commit })?;
                 }
                 changelog::Entry::Barrier => {}
             }
-            if position >= until {
-                return Ok(replayed);
-            }
+            self.position = position;
         }
+        Ok(any)
     }
 }

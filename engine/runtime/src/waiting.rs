@@ -146,24 +146,21 @@ impl Waiting {
     /// Says whether `group` has committed entries in `queue`, and since when the oldest waits.
     pub(crate) fn set_backlog(&self, group: GroupId, queue: &Bytes, oldest_ms: Option<i64>) {
         let mut state = self.state.lock();
-        let nudge = match oldest_ms {
-            Some(oldest) => {
-                let at = state.queues.entry(queue.clone()).or_default();
-                at.backlog.insert(group, oldest);
-                match at.waiters.pop_first() {
-                    Some((_, waiter)) => state.place(waiter),
-                    None => None,
+        let nudge = if let Some(oldest) = oldest_ms {
+            let at = state.queues.entry(queue.clone()).or_default();
+            at.backlog.insert(group, oldest);
+            match at.waiters.pop_first() {
+                Some((_, waiter)) => state.place(waiter),
+                None => None,
+            }
+        } else {
+            if let Some(at) = state.queues.get_mut(queue) {
+                at.backlog.remove(&group);
+                if at.waiters.is_empty() && at.backlog.is_empty() {
+                    state.queues.remove(queue);
                 }
             }
-            None => {
-                if let Some(at) = state.queues.get_mut(queue) {
-                    at.backlog.remove(&group);
-                    if at.waiters.is_empty() && at.backlog.is_empty() {
-                        state.queues.remove(queue);
-                    }
-                }
-                None
-            }
+            None
         };
         drop(state);
         send(nudge);

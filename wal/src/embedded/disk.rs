@@ -29,7 +29,7 @@ pub trait DiskFile: Send + Sync {
     /// Its first `len` bytes, or all if it is shorter.
     fn read(&self, len: u64) -> io::Result<Vec<u8>>;
     /// Its size.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
     /// Changes its size; new bytes are zero.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes its bytes durable.
@@ -109,13 +109,13 @@ impl DiskFile for RealFile {
     }
 
     fn read(&self, len: u64) -> io::Result<Vec<u8>> {
-        let len = len.min(self.len()?);
+        let len = len.min(self.size()?);
         let mut bytes = vec![0; len as usize];
         self.0.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 

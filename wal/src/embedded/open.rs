@@ -207,7 +207,7 @@ impl Inner {
             .filter(|first| *first > 0)
     }
 
-    pub(super) fn from_tail(
+    pub(super) fn read_tail(
         &self,
         partition: Partition,
         after: Position,

@@ -87,7 +87,7 @@ impl Reader for LogReader {
         if self.read.is_empty() {
             if let Some(records) =
                 self.inner
-                    .from_tail(self.partition, self.after, max_records, max_bytes)
+                    .read_tail(self.partition, self.after, max_records, max_bytes)
             {
                 if let Some((last, _)) = records.last() {
                     self.after = *last;

@@ -91,7 +91,7 @@ impl DiskFile for SimFile {
         Ok(file.seen[..file.seen.len().min(len as usize)].to_vec())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.0.lock().seen.len() as u64)
     }
 
@@ -361,7 +361,7 @@ fn a_disk_that_cannot_sync_acknowledges_nothing() {
         fn read(&self, len: u64) -> io::Result<Vec<u8>> {
             self.0.read(len)
         }
-        fn len(&self) -> io::Result<u64> {
+        fn size(&self) -> io::Result<u64> {
             self.0.len()
         }
         fn set_len(&self, len: u64) -> io::Result<()> {
