@@ -239,8 +239,17 @@ pub(crate) async fn run(server: &UnderTest, plan: &Plan) -> Result<Load, BenchEr
         task_runs_per_second: task_runs / seconds,
         wf_runs_per_second: wf_runs / seconds,
         failed_calls: shared.stats.failed.load(Ordering::Relaxed),
-        server_cpu_us_per_task_run: per_task_run((used_now.cpu - used.cpu).as_secs_f64() * 1e6),
-        generator_cpu_us_per_task_run: per_task_run((own_now - own).as_secs_f64() * 1e6),
+        server_cpu_us_per_task_run: per_task_run(
+            used_now
+                .cpu
+                .checked_sub(used.cpu)
+                .unwrap_or_default()
+                .as_secs_f64()
+                * 1e6,
+        ),
+        generator_cpu_us_per_task_run: per_task_run(
+            own_now.checked_sub(own).unwrap_or_default().as_secs_f64() * 1e6,
+        ),
         log_bytes_per_task_run: per_task_run((used_now.log_bytes - used.log_bytes) as f64),
         peak_memory_mib: used_now.peak_bytes as f64 / f64::from(1 << 20),
         run_wf: shared.stats.run_wf.latency(),

@@ -41,20 +41,17 @@ pub(crate) fn ceiling(ceiling: &Ceiling, disk: &Disk) {
     ));
 }
 
+/// One of the latencies of a load.
+type OfLoad = fn(&Load) -> Latency;
+
 /// A table with a column for each load, beside the ceiling if there is one.
 pub(crate) fn loads(loads: &[(&str, &Load)], ceiling: Option<f64>) {
     let row = |name: &str, cell: &dyn Fn(&Load) -> String| {
-        let mut text = format!("{name:<34}");
-        for (_, load) in loads {
-            text.push_str(&format!("{:>18}", cell(load)));
-        }
-        line(&text);
+        let cells = loads.iter().map(|(_, load)| format!("{:>18}", cell(load)));
+        line(&format!("{name:<34}{}", cells.collect::<String>()));
     };
-    let mut head = format!("{:<34}", "");
-    for (name, _) in loads {
-        head.push_str(&format!("{name:>18}"));
-    }
-    line(&head);
+    let names = loads.iter().map(|(name, _)| format!("{name:>18}"));
+    line(&format!("{:<34}{}", "", names.collect::<String>()));
     row("TaskRuns/s", &|load| {
         format!("{:.0}", load.task_runs_per_second)
     });
@@ -80,7 +77,7 @@ pub(crate) fn loads(loads: &[(&str, &Load)], ceiling: Option<f64>) {
         format!("{:.1}", load.peak_memory_mib)
     });
     line("latency in ms: p50 / p99 / p99.9");
-    let latencies: [(&str, fn(&Load) -> Latency); 4] = [
+    let latencies: [(&str, OfLoad); 4] = [
         ("  RunWf", |load| load.run_wf),
         ("  schedule -> delivery", |load| load.schedule_to_delivery),
         ("  report -> next delivery", |load| {

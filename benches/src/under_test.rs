@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use crate::BenchError;
 
 /// How long a server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct UnderTest {
     pub address: String,

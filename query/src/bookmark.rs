@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_bookmark_works_for_its_own_search_only_and_no_bit_of_it_can_be_changed() {
         let secret = Secret::new([7; 32]);
-        let digest = Digest::of(&[b"tenant", b"SearchWfRun", b"criteria"]);
+        let digest = Digest::of(&[b"tenant", b"Find", b"criteria"]);
         let bookmark = Bookmark {
             after: Bytes::from_static(b"the last key"),
         };
@@ -114,9 +114,9 @@ mod tests {
         assert_eq!(Bookmark::open(&sealed, digest, &secret), Ok(Some(bookmark)));
         assert_eq!(Bookmark::open(&[], digest, &secret), Ok(None));
         for other in [
-            Digest::of(&[b"other", b"SearchWfRun", b"criteria"]),
-            Digest::of(&[b"tenant", b"SearchTaskRun", b"criteria"]),
-            Digest::of(&[b"tenant", b"SearchWfRuncriteria", b""]),
+            Digest::of(&[b"other", b"Find", b"criteria"]),
+            Digest::of(&[b"tenant", b"Seek", b"criteria"]),
+            Digest::of(&[b"tenant", b"Findcriteria", b""]),
         ] {
             assert_eq!(
                 Bookmark::open(&sealed, other, &secret),

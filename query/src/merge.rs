@@ -94,7 +94,7 @@ impl Cursor {
 
 #[cfg(test)]
 mod tests {
-    use index::{Applied, Base, Layer, MemoryBase, NoIndexes, Options, Store};
+    use index::{Applied, Base, MemoryBase, NoIndexes, Options, Store};
     use wal::Position;
 
     use super::*;
@@ -102,12 +102,13 @@ mod tests {
 
     fn partition(keys: &[&str]) -> Arc<dyn Partition> {
         let base = MemoryBase::new();
-        let mut layer = Layer::default();
-        for key in keys {
-            layer[Family::Index.slot()].insert(Bytes::from((*key).to_owned()), Some(Bytes::new()));
-        }
+        let empty = Bytes::new();
+        let keys: Vec<Bytes> = keys
+            .iter()
+            .map(|key| Bytes::from((*key).to_owned()))
+            .collect();
         base.write(
-            &layer,
+            &mut keys.iter().map(|key| (Family::Index, key, Some(&empty))),
             &Applied {
                 position: Position::from_u64(1),
                 commit: Bytes::new(),

@@ -7,6 +7,7 @@
 //!   DIR/groups/0/ …        RocksDB of each group
 //! ```
 
+use std::fmt::Write;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -101,7 +102,7 @@ impl DataDir {
         fs::create_dir_all(path)?;
         let mut secret = [0; 32];
         fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
-        let bookmark_secret = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let bookmark_secret = hex(&secret);
         let identity = Identity {
             format: FORMAT,
             groups,
@@ -138,6 +139,13 @@ impl DataDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn parse_secret(text: &str) -> Option<[u8; 32]> {

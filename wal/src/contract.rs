@@ -1,4 +1,5 @@
 //! The contract that every log keeps, as tests to run on each. Every check gets a fresh, empty log.
+#![allow(clippy::panic, reason = "checks of a test suite")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -167,13 +167,13 @@ pub fn used_by(thread: &ThreadSpec) -> Used {
                 Some(EdgeCondition::LegacyCondition(condition)) => used.legacy_condition(condition),
                 None => {}
             }
-            edge.variable_mutations
-                .iter()
-                .for_each(|mutation| used.mutation(mutation));
+            for mutation in &edge.variable_mutations {
+                used.mutation(mutation);
+            }
         }
-        assignments_of(node)
-            .into_iter()
-            .for_each(|assignment| used.assignment(assignment));
+        for assignment in assignments_of(node) {
+            used.assignment(assignment);
+        }
     }
     used
 }

@@ -3,7 +3,21 @@
 use std::sync::Arc;
 
 use proto::littlehorse::little_horse_server::LittleHorse;
-use proto::littlehorse::*;
+use proto::littlehorse::{
+    Checkpoint, CheckpointId, DeleteExternalEventDefRequest, DeleteTaskDefRequest,
+    DeleteWfRunRequest, DeleteWfSpecRequest, ExternalEvent, ExternalEventDef, ExternalEventDefId,
+    ExternalEventDefIdList, ExternalEventId, ExternalEventIdList, ExternalEventList,
+    GetLatestWfSpecRequest, ListExternalEventsRequest, ListNodeRunsRequest, ListTaskRunsRequest,
+    ListVariablesRequest, LittleHorseVersion, NodeRun, NodeRunId, NodeRunList, PollTaskRequest,
+    PollTaskResponse, Principal, PutCheckpointRequest, PutCheckpointResponse,
+    PutExternalEventDefRequest, PutExternalEventRequest, PutTaskDefRequest, PutTenantRequest,
+    PutWfSpecRequest, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse, ReportTaskRun,
+    ResumeWfRunRequest, RunWfRequest, SearchExternalEventDefRequest, SearchExternalEventRequest,
+    SearchTaskDefRequest, SearchTaskRunRequest, SearchTenantRequest, SearchWfRunRequest,
+    SearchWfSpecRequest, StopWfRunRequest, TaskDef, TaskDefId, TaskDefIdList, TaskRun, TaskRunId,
+    TaskRunIdList, TaskRunList, TaskWorkerGroup, Tenant, TenantId, TenantIdList, Variable,
+    VariableId, VariableList, WfRun, WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList,
+};
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -126,7 +140,7 @@ impl LittleHorse for Api {
         &self,
         request: Request<Streaming<PollTaskRequest>>,
     ) -> Answer<BoxStream<PollTaskResponse>> {
-        Service::poll(Arc::clone(&self.0), request).await
+        Service::poll(Arc::clone(&self.0), request)
     }
     async fn report_task(&self, request: Request<ReportTaskRun>) -> Answer<()> {
         self.0.report_task(request).await

@@ -39,7 +39,7 @@ impl Service {
             return Err(super::error::stopping());
         }
         // `lhctl` sends the header twice: the last one counts.
-        let tenant = match request.metadata().get_all("tenantid").iter().last() {
+        let tenant = match request.metadata().get_all("tenantid").iter().next_back() {
             None => DEFAULT_TENANT.to_owned(),
             Some(value) => {
                 let text = value

@@ -27,7 +27,7 @@ impl Service {
         let request = request.into_inner();
         let given = request.guid.clone().filter(|guid| !guid.is_empty());
         let guid = given.unwrap_or_else(|| self.ids.object_id());
-        let route = super::wf_run::route(&request.wf_run_id);
+        let route = super::wf_run::route(request.wf_run_id.as_ref());
         let command = Command::PutExternalEvent(PutExternalEvent {
             request: Some(request),
             guid,

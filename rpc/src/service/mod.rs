@@ -41,7 +41,7 @@ pub(crate) use unbuilt::NameUnbuilt;
 /// The largest command, in bytes (spec 08, section 7.6).
 const MAX_COMMAND: usize = 1_047_000;
 /// How long a call waits for its command (spec 08, section 7.4).
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The public API over an engine.
 pub(crate) struct Service {
     pub engine: Arc<Engine>,

@@ -34,7 +34,7 @@ impl Consumer for Worker {
 }
 
 impl Service {
-    pub(super) async fn poll(
+    pub(super) fn poll(
         self: Arc<Service>,
         request: Request<Streaming<PollTaskRequest>>,
     ) -> Result<Response<BoxStream<PollTaskResponse>>, Status> {

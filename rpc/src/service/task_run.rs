@@ -20,6 +20,11 @@ use workflow::record;
 use super::wf_run_search::{Times, created};
 use super::{MAX_COMMAND, PageRequest, Service, criteria, error};
 
+/// Which WfRun a TaskRun is of.
+fn run_of(id: Option<&TaskRunId>) -> Option<&WfRunId> {
+    id.and_then(|id| id.wf_run_id.as_ref())
+}
+
 type Answer<T> = Result<Response<T>, Status>;
 
 /// Room for the envelope of a report that is just small enough.
@@ -58,7 +63,7 @@ impl Service {
     pub(super) async fn report_task(&self, request: Request<ReportTaskRun>) -> Answer<()> {
         let caller = self.caller(&request)?;
         let mut report = request.into_inner();
-        let route = super::wf_run::route(&report.task_run_id.clone().unwrap_or_default().wf_run_id);
+        let route = super::wf_run::route(run_of(report.task_run_id.as_ref()));
         let size = report.encoded_len();
         if size + ENVELOPE > MAX_COMMAND {
             // The attempt must end all the same, visibly (spec 04, section 9.4).
@@ -76,8 +81,7 @@ impl Service {
     ) -> Answer<PutCheckpointResponse> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let route =
-            super::wf_run::route(&request.task_run_id.clone().unwrap_or_default().wf_run_id);
+        let route = super::wf_run::route(run_of(request.task_run_id.as_ref()));
         Ok(Response::new(
             self.core(&caller, &route, Command::PutCheckpoint(request))
                 .await?,

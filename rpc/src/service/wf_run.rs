@@ -77,7 +77,7 @@ impl Service {
     pub(super) async fn stop_wf_run(&self, request: Request<StopWfRunRequest>) -> Answer<()> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let route = route(&request.wf_run_id);
+        let route = route(request.wf_run_id.as_ref());
         Ok(Response::new(
             self.core(&caller, &route, Command::StopWfRun(request))
                 .await?,
@@ -87,7 +87,7 @@ impl Service {
     pub(super) async fn resume_wf_run(&self, request: Request<ResumeWfRunRequest>) -> Answer<()> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let route = route(&request.wf_run_id);
+        let route = route(request.wf_run_id.as_ref());
         Ok(Response::new(
             self.core(&caller, &route, Command::ResumeWfRun(request))
                 .await?,
@@ -97,7 +97,7 @@ impl Service {
     pub(super) async fn delete_wf_run(&self, request: Request<DeleteWfRunRequest>) -> Answer<()> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let route = route(&request.id);
+        let route = route(request.id.as_ref());
         Ok(Response::new(
             self.core(&caller, &route, Command::DeleteWfRun(request))
                 .await?,
@@ -170,7 +170,7 @@ impl Service {
 }
 
 /// The routing key of a WfRun. A missing id is refused by the command.
-pub(super) fn route(id: &Option<WfRunId>) -> String {
-    let id = split_wf_run_id(id.clone().unwrap_or_default());
+pub(super) fn route(id: Option<&WfRunId>) -> String {
+    let id = split_wf_run_id(id.cloned().unwrap_or_default());
     key::route_of_run(&id).to_owned()
 }

@@ -362,7 +362,7 @@ fn a_disk_that_cannot_sync_acknowledges_nothing() {
             self.0.read(len)
         }
         fn size(&self) -> io::Result<u64> {
-            self.0.len()
+            self.0.size()
         }
         fn set_len(&self, len: u64) -> io::Result<()> {
             self.0.set_len(len)

@@ -113,7 +113,7 @@ async fn a_refused_command_leaves_no_trace() {
     submit(&engine, 1, "add key-a 5").await.unwrap();
     match submit(&engine, 2, "fail key-a").await {
         Err(SubmitError::Rejected(rejection)) => {
-            assert_eq!(rejection.code, RejectionCode::FailedPrecondition)
+            assert_eq!(rejection.code, RejectionCode::FailedPrecondition);
         }
         other => panic!("{other:?}"),
     }

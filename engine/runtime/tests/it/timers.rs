@@ -45,15 +45,13 @@ async fn late_timers_fire_after_downtime_in_order() {
     let disk = Disk::default();
     disk.clock.0.store(1_000, Ordering::SeqCst);
     let engine = disk.start();
-    let mut expected = String::new();
     for n in (0..600).rev() {
         submit(&engine, n as u128, &format!("later {} t{n:03}", 2_000 + n))
             .await
             .unwrap();
     }
-    for n in 0..600 {
-        expected.push_str(&format!("t{n:03} "));
-    }
+    let expected: Vec<String> = (0..600).map(|n| format!("t{n:03} ")).collect();
+    let expected = expected.concat();
     drop(engine);
     disk.clock.0.store(1_000_000, Ordering::SeqCst);
     let engine = disk.start();

@@ -90,5 +90,5 @@ pub fn split_wf_run_id(id: WfRunId) -> WfRunId {
 }
 
 fn no_such_run(id: &WfRunId) -> Rejection {
-    Rejection::not_found(format!("WfRun {} does not exist", id.to_string()))
+    Rejection::not_found(format!("WfRun {id} does not exist"))
 }

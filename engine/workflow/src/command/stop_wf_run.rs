@@ -22,7 +22,7 @@ pub(super) fn execute(
     if unit.is_thread_terminated(&run, number)? || is_stopped(&mut unit, &run, number)? {
         return Ok(());
     }
-    halt(&mut unit, &run, number, &Reason::Manual)?;
+    halt(&mut unit, &run, number, Reason::Manual)?;
     advance(&mut unit, &run)?;
     unit.finish()
 }

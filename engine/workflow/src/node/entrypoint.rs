@@ -9,6 +9,6 @@ pub(super) fn initial() -> NodeType {
     NodeType::Entrypoint(EntrypointRun {})
 }
 
-pub(super) fn poll() -> Option<Done> {
-    Some(Done::Next)
+pub(super) fn poll() -> Done {
+    Done::Next
 }

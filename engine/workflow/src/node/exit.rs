@@ -26,10 +26,10 @@ pub(super) fn poll(
                 Ok(content) => fault.content = Some(content),
                 Err(Failing::Fault(problem)) => {
                     // The failure is thrown all the same.
-                    fault.message.push_str(&format!(
-                        " (its content could not be resolved: {})",
-                        problem.message
-                    ));
+                    fault.message = format!(
+                        "{} (its content could not be resolved: {})",
+                        fault.message, problem.message
+                    );
                     fault.content = Some(proto::littlehorse::VariableValue::default());
                 }
                 Err(rejected) => return Err(rejected),

@@ -135,7 +135,7 @@ fn find(
         }
         match page.last() {
             Some((last, _)) if page.len() == PAGE => {
-                range.start = std::ops::Bound::Excluded(last.clone())
+                range.start = std::ops::Bound::Excluded(last.clone());
             }
             _ => return Ok(None),
         }

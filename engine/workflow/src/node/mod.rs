@@ -93,8 +93,8 @@ pub fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Failing> {
 /// Whether the node's processing is complete.
 pub fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>, Failing> {
     match at.node_type()? {
-        Type::Entrypoint(_) => Ok(entrypoint::poll()),
-        Type::Nop(_) => Ok(nop::poll()),
+        Type::Entrypoint(_) => Ok(Some(entrypoint::poll())),
+        Type::Nop(_) => Ok(Some(nop::poll())),
         Type::Exit(node) => exit::poll(unit, at, node),
         Type::Task(_) => task::poll(unit, at),
         Type::Sleep(node) => sleep::poll(unit, at, node),

@@ -2,6 +2,6 @@
 
 use super::Done;
 
-pub(super) fn poll() -> Option<Done> {
-    Some(Done::Next)
+pub(super) fn poll() -> Done {
+    Done::Next
 }

@@ -131,7 +131,7 @@ impl<T: Row> Rows<T> {
                     context.insert(Family::State, key, Bytes::from(row.encode_to_vec()))?;
                 }
                 Slot::Present(row, State::Dirty) => {
-                    context.put(Family::State, key, Bytes::from(row.encode_to_vec()))?
+                    context.put(Family::State, key, Bytes::from(row.encode_to_vec()))?;
                 }
                 Slot::Deleted => context.delete(Family::State, key)?,
                 Slot::Present(_, State::Clean) | Slot::Absent => {}

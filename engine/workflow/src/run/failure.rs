@@ -128,7 +128,7 @@ fn fail_thread(
     let now = timestamp(unit.now_ms());
     let children = unit.thread(run, thread)?.child_thread_ids.clone();
     for child in children {
-        halt(unit, run, child, &Reason::ParentHalted { parent: thread })?;
+        halt(unit, run, child, Reason::ParentHalted { parent: thread })?;
     }
     let row = unit.thread_mut(run, thread)?;
     row.set_status(status);

@@ -38,7 +38,7 @@ pub(crate) fn halt(
     unit: &mut Unit<'_, '_>,
     run: &Run,
     number: i32,
-    reason: &Reason,
+    reason: Reason,
 ) -> Result<(), Rejection> {
     if unit.is_thread_terminated(run, number)? {
         return Ok(());
@@ -50,7 +50,7 @@ pub(crate) fn halt(
     }
     let children = thread.child_thread_ids.clone();
     for child in children {
-        halt(unit, run, child, &Reason::ParentHalted { parent: number })?;
+        halt(unit, run, child, Reason::ParentHalted { parent: number })?;
     }
     finish_halting(unit, run, number)?;
     show_in_run(unit, run)

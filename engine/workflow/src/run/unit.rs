@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use index::Family;
 use proto::ironhorse::v1::{
     ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow, ThreadRunRow, VariableRow, WfRunRow,
 };
-use proto::littlehorse::{LhStatus, NodeRun, ThreadRun, WfRun, WfRunId, WfSpecId};
+use proto::littlehorse::{NodeRun, ThreadRun, WfRun, WfRunId, WfSpecId};
 use runtime::{Context, Rejection};
 
 use crate::key::{Kind, Row as KeyRow, RunKey, RunRow};
@@ -91,14 +90,6 @@ impl<'u, 'c> Unit<'u, 'c> {
     /// Record time, in milliseconds since the epoch.
     pub fn now_ms(&self) -> i64 {
         self.context.now_ms()
-    }
-
-    /// The WfRun's row, if it exists.
-    pub fn find_wf_run(&mut self, run: &Run) -> Result<Option<&mut WfRunRow>, Rejection> {
-        if self.wf_runs.get(self.context, &run.key.wf_run())?.is_none() {
-            return Ok(None);
-        }
-        self.wf_runs.get_mut(self.context, &run.key.wf_run())
     }
 
     /// Whether the WfRun exists and is not being deleted.
@@ -405,10 +396,8 @@ impl<'u, 'c> Unit<'u, 'c> {
         if let Some((_, spec)) = self.specs.iter().find(|(known, _)| known == id) {
             return Ok(Arc::clone(spec));
         }
-        let spec =
-            spec::wf_spec_of_run(self.context.global(), self.tenant, id).ok_or_else(|| {
-                Rejection::precondition(format!("WfSpec {} no longer exists", id.to_string()))
-            })?;
+        let spec = spec::wf_spec_of_run(self.context.global(), self.tenant, id)
+            .ok_or_else(|| Rejection::precondition(format!("WfSpec {id} no longer exists")))?;
         self.specs.push((id.clone(), Arc::clone(&spec)));
         Ok(spec)
     }
@@ -421,17 +410,6 @@ impl<'u, 'c> Unit<'u, 'c> {
             wf_run.thread_runs.push(self.thread(run, number)?.clone());
         }
         Ok(wf_run)
-    }
-
-    /// The key of a timer that belongs to a row: the row's key, so that it is unique and goes with the row.
-    pub fn timer_owner(row_key: &Bytes) -> &Bytes {
-        row_key
-    }
-
-    /// Whether the WfRun's status says that it has ended.
-    pub fn is_run_terminated(&mut self, run: &Run) -> Result<bool, Rejection> {
-        let status = self.wf_run(run)?.status();
-        Ok(is_terminated(status) && status != LhStatus::Running)
     }
 }
 

@@ -98,8 +98,7 @@ pub fn report(
     report: Report,
 ) -> Result<(), Rejection> {
     let mut unit = Unit::new(context, tenant);
-    let unknown =
-        || Rejection::invalid(format!("TaskRun {}/{guid} is unknown", run.id.to_string()));
+    let unknown = || Rejection::invalid(format!("TaskRun {}/{guid} is unknown", run.id));
     if !unit.exists(run)? {
         return Err(unknown());
     }
@@ -339,7 +338,7 @@ fn add_attempt(task_run: &mut TaskRun, status: TaskStatus, scheduled_ms: Option<
 /// `min(trunc(base * multiplier^(made - 1)), max)`, in milliseconds (spec 04, section 11).
 fn backoff_ms(policy: &ExponentialBackoffRetryPolicy, made: usize) -> i64 {
     let exponent = made.saturating_sub(1) as f64;
-    let delay = policy.base_interval_ms as f64 * f64::from(policy.multiplier).powf(exponent);
+    let delay = f64::from(policy.base_interval_ms) * f64::from(policy.multiplier).powf(exponent);
     // A float too large for an i64 saturates.
     (delay.trunc() as i64).min(policy.max_delay_ms)
 }

@@ -130,7 +130,7 @@ fn node_due(
     match at.node()?.node {
         Some(proto::littlehorse::node::Node::Sleep(_)) => sleep::due(&mut unit, &at)?,
         Some(proto::littlehorse::node::Node::ExternalEvent(_)) => {
-            external_event::due(&mut unit, &at)?
+            external_event::due(&mut unit, &at)?;
         }
         _ => return Ok(()),
     }

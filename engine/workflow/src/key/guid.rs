@@ -1,0 +1,70 @@
+//! The id of a TaskRun within its WfRun.
+
+use index::key::{KeyError, KeyReader, KeyWriter};
+
+/// `TaskRunId.task_guid`: `<thread>-<position>`, or `ut-<thread>-<position>-<n>` for a reminder (spec 04, section 1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskGuid {
+    thread: i32,
+    position: i32,
+    reminder: Option<i32>,
+}
+
+impl TaskGuid {
+    /// Of the TaskRun of a TASK node.
+    pub fn of_node(thread: i32, position: i32) -> TaskGuid {
+        TaskGuid {
+            thread,
+            position,
+            reminder: None,
+        }
+    }
+
+    /// Reads the text form; only the canonical one is accepted, so that one TaskRun has one key.
+    pub fn parse(text: &str) -> Option<TaskGuid> {
+        let (numbers, is_reminder) = match text.strip_prefix("ut-") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let mut parts = numbers.split('-').map(|part| part.parse::<i32>().ok());
+        let guid = TaskGuid {
+            thread: parts.next()??,
+            position: parts.next()??,
+            reminder: if is_reminder {
+                Some(parts.next()??)
+            } else {
+                None
+            },
+        };
+        (parts.next().is_none() && guid.to_string() == text).then_some(guid)
+    }
+
+    pub(super) fn write(self, writer: KeyWriter) -> KeyWriter {
+        match self.reminder {
+            None => writer.u8(0).i32(self.thread).i32(self.position),
+            Some(n) => writer.u8(1).i32(self.thread).i32(self.position).i32(n),
+        }
+    }
+
+    pub(super) fn read(reader: &mut KeyReader<'_>) -> Result<TaskGuid, KeyError> {
+        let is_reminder = reader.u8()? == 1;
+        Ok(TaskGuid {
+            thread: reader.i32()?,
+            position: reader.i32()?,
+            reminder: if is_reminder {
+                Some(reader.i32()?)
+            } else {
+                None
+            },
+        })
+    }
+}
+
+impl std::fmt::Display for TaskGuid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.reminder {
+            None => write!(f, "{}-{}", self.thread, self.position),
+            Some(n) => write!(f, "ut-{}-{}-{n}", self.thread, self.position),
+        }
+    }
+}

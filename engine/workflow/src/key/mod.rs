@@ -1,0 +1,260 @@
+//! Where the rows of the workflow schema live. Format: `docs/formats.md`, "Rows".
+//!
+//! The family of one WfRun is adjacent: `RUNS | tenant | root id | (CHILD | id)* | kind | …`, so that a run is read,
+//! and deleted, in one place. Numbers are big-endian: order is numeric.
+
+mod guid;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use index::KeyRange;
+use index::key::KeyWriter;
+use proto::littlehorse::WfRunId;
+
+pub use guid::TaskGuid;
+pub use row::{Row, RunRow};
+
+/// First byte of the rows of WfRuns.
+pub const RUNS: u8 = 0x10;
+/// First byte of the rows of TaskDefs' workers.
+pub const WORKER_GROUPS: u8 = 0x20;
+/// First byte of the metadata rows, in the metadata group.
+pub const TENANTS: u8 = 0x40;
+/// Principals.
+pub const PRINCIPALS: u8 = 0x41;
+/// Whether the cluster was bootstrapped.
+pub const BOOTSTRAP: u8 = 0x42;
+/// TaskDefs: tenant, name.
+pub const TASK_DEFS: u8 = 0x48;
+/// ExternalEventDefs: tenant, name.
+pub const EXTERNAL_EVENT_DEFS: u8 = 0x49;
+/// WfSpecs: tenant, name, major version, revision.
+pub const WF_SPECS: u8 = 0x4A;
+/// Deleted WfSpecs, kept for the WfRuns that still run on them.
+pub const RETIRED_WF_SPECS: u8 = 0x4B;
+
+/// Before each id of a child WfRun; above every kind, so that a run's own rows come first.
+pub(crate) const CHILD: u8 = 0xF0;
+
+/// What a row of a WfRun is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// The WfRun itself.
+    WfRun = 0x01,
+    /// An active ThreadRun: number.
+    ThreadRun = 0x02,
+    /// An archived ThreadRun: number.
+    InactiveThreadRun = 0x03,
+    /// A variable: thread number, name.
+    Variable = 0x10,
+    /// A NodeRun: thread number, position.
+    NodeRun = 0x11,
+    /// A TaskRun: 0 and thread, position; or 1 and thread, position, event number for a reminder.
+    TaskRun = 0x12,
+    /// A checkpoint: the TaskRun's part, checkpoint number.
+    Checkpoint = 0x13,
+    /// Which NodeRun holds the latest output of a node: thread number, node name.
+    NodeOutput = 0x14,
+    /// An ExternalEvent: definition's name, guid.
+    ExternalEvent = 0x15,
+    /// An ExternalEvent that nobody has claimed yet: definition's name, time, order of arrival. Value: guid.
+    UnclaimedEvent = 0x16,
+}
+
+impl Kind {
+    const ALL: [Kind; 10] = [
+        Kind::WfRun,
+        Kind::ThreadRun,
+        Kind::InactiveThreadRun,
+        Kind::Variable,
+        Kind::NodeRun,
+        Kind::TaskRun,
+        Kind::Checkpoint,
+        Kind::NodeOutput,
+        Kind::ExternalEvent,
+        Kind::UnclaimedEvent,
+    ];
+
+    fn from_u8(raw: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| *kind as u8 == raw)
+    }
+}
+
+/// The key prefix of one WfRun's rows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunKey {
+    prefix: Bytes,
+}
+
+impl RunKey {
+    /// Of the run with this id (its whole chain of parents counts).
+    pub fn new(tenant: &str, id: &WfRunId) -> RunKey {
+        let mut chain = vec![id];
+        while let Some(parent) = chain[chain.len() - 1].parent_wf_run_id.as_deref() {
+            chain.push(parent);
+        }
+        let mut writer = KeyWriter::new().u8(RUNS).str(tenant);
+        for (depth, id) in chain.iter().rev().enumerate() {
+            if depth > 0 {
+                writer = writer.u8(CHILD);
+            }
+            writer = writer.str(&id.id);
+        }
+        RunKey {
+            prefix: writer.finish(),
+        }
+    }
+
+    /// The prefix itself: the run's own rows, then its children's.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.prefix
+    }
+
+    fn row(&self, kind: Kind) -> KeyWriter {
+        KeyWriter::from_prefix(&self.prefix).u8(kind as u8)
+    }
+
+    /// All rows of one kind.
+    pub fn all(&self, kind: Kind) -> KeyRange {
+        KeyRange::prefix(&self.row(kind).finish())
+    }
+
+    /// All rows of one kind and thread.
+    pub fn of_thread(&self, kind: Kind, thread: i32) -> KeyRange {
+        KeyRange::prefix(&self.row(kind).i32(thread).finish())
+    }
+
+    /// All rows of the run itself, without its children's.
+    pub fn own_rows(&self) -> KeyRange {
+        KeyRange {
+            start: std::ops::Bound::Included(self.prefix.clone()),
+            end: std::ops::Bound::Excluded(KeyWriter::from_prefix(&self.prefix).u8(CHILD).finish()),
+        }
+    }
+
+    /// The WfRun.
+    pub fn wf_run(&self) -> Bytes {
+        self.row(Kind::WfRun).finish()
+    }
+
+    /// An active ThreadRun.
+    pub fn thread_run(&self, number: i32) -> Bytes {
+        self.row(Kind::ThreadRun).i32(number).finish()
+    }
+
+    /// An archived ThreadRun.
+    pub fn inactive_thread_run(&self, number: i32) -> Bytes {
+        self.row(Kind::InactiveThreadRun).i32(number).finish()
+    }
+
+    /// A variable.
+    pub fn variable(&self, thread: i32, name: &str) -> Bytes {
+        self.row(Kind::Variable).i32(thread).str(name).finish()
+    }
+
+    /// A NodeRun.
+    pub fn node_run(&self, thread: i32, position: i32) -> Bytes {
+        self.row(Kind::NodeRun).i32(thread).i32(position).finish()
+    }
+
+    /// A TaskRun; `None` for a guid that no TaskRun can have.
+    pub fn task_run(&self, guid: &str) -> Option<Bytes> {
+        Some(
+            TaskGuid::parse(guid)?
+                .write(self.row(Kind::TaskRun))
+                .finish(),
+        )
+    }
+
+    /// A checkpoint; `None` for a guid that no TaskRun can have.
+    pub fn checkpoint(&self, guid: &str, number: i32) -> Option<Bytes> {
+        Some(
+            TaskGuid::parse(guid)?
+                .write(self.row(Kind::Checkpoint))
+                .i32(number)
+                .finish(),
+        )
+    }
+
+    /// The latest output of a node.
+    pub fn node_output(&self, thread: i32, node: &str) -> Bytes {
+        self.row(Kind::NodeOutput).i32(thread).str(node).finish()
+    }
+
+    /// An ExternalEvent.
+    pub fn external_event(&self, def: &str, guid: &str) -> Bytes {
+        self.row(Kind::ExternalEvent).str(def).str(guid).finish()
+    }
+
+    /// The mark of an unclaimed ExternalEvent.
+    pub fn unclaimed_event(&self, def: &str, created_ms: i64, arrival: u64) -> Bytes {
+        self.row(Kind::UnclaimedEvent)
+            .str(def)
+            .i64(created_ms)
+            .u64(arrival)
+            .finish()
+    }
+
+    /// The unclaimed ExternalEvents of one definition, oldest first.
+    pub fn unclaimed_events(&self, def: &str) -> KeyRange {
+        KeyRange::prefix(&self.row(Kind::UnclaimedEvent).str(def).finish())
+    }
+}
+
+/// A tenant-scoped definition that has no versions: TaskDef, ExternalEventDef; also the workers of a TaskDef.
+pub fn named(table: u8, tenant: &str, name: &str) -> Bytes {
+    KeyWriter::new().u8(table).str(tenant).str(name).finish()
+}
+
+/// All definitions of a tenant in a table whose name begins with `prefix`.
+pub fn named_prefix(table: u8, tenant: &str, prefix: &str) -> KeyRange {
+    KeyRange::prefix(
+        &KeyWriter::new()
+            .u8(table)
+            .str(tenant)
+            .open_str(prefix)
+            .finish(),
+    )
+}
+
+/// A cluster-scoped object.
+pub fn global(table: u8, id: &str) -> Bytes {
+    KeyWriter::new().u8(table).str(id).finish()
+}
+
+/// One version of a WfSpec, live or retired.
+pub fn wf_spec(table: u8, tenant: &str, name: &str, major: i32, revision: i32) -> Bytes {
+    KeyWriter::new()
+        .u8(table)
+        .str(tenant)
+        .str(name)
+        .i32(major)
+        .i32(revision)
+        .finish()
+}
+
+/// All versions of a WfSpec, ascending; of one major version if given.
+pub fn wf_spec_versions(tenant: &str, name: &str, major: Option<i32>) -> KeyRange {
+    let writer = KeyWriter::new().u8(WF_SPECS).str(tenant).str(name);
+    KeyRange::prefix(&match major {
+        Some(major) => writer.i32(major).finish(),
+        None => writer.finish(),
+    })
+}
+
+/// The queue of one TaskDef's tasks.
+pub fn task_queue(tenant: &str, task_def: &str) -> Bytes {
+    KeyWriter::new().str(tenant).str(task_def).finish()
+}
+
+/// What decides the group of everything about a WfRun and its descendants: the id of the root run.
+pub fn route_of_run(id: &WfRunId) -> &str {
+    let mut root = id;
+    while let Some(parent) = root.parent_wf_run_id.as_deref() {
+        root = parent;
+    }
+    &root.id
+}

@@ -1,0 +1,134 @@
+use super::*;
+
+fn id(chain: &[&str]) -> WfRunId {
+    let mut id = WfRunId {
+        id: chain[0].to_owned(),
+        parent_wf_run_id: None,
+    };
+    for part in &chain[1..] {
+        id = WfRunId {
+            id: (*part).to_owned(),
+            parent_wf_run_id: Some(Box::new(id)),
+        };
+    }
+    id
+}
+
+#[test]
+fn keys_say_what_they_are() {
+    for chain in [
+        &["root"][..],
+        &["root", "child"],
+        &["root", "child", "grandchild"],
+    ] {
+        let run = RunKey::new("tenant", &id(chain));
+        let rows = [
+            (run.wf_run(), Row::WfRun),
+            (
+                run.thread_run(3),
+                Row::ThreadRun {
+                    number: 3,
+                    archived: false,
+                },
+            ),
+            (
+                run.inactive_thread_run(4),
+                Row::ThreadRun {
+                    number: 4,
+                    archived: true,
+                },
+            ),
+            (
+                run.variable(1, "x\0y"),
+                Row::Variable {
+                    thread: 1,
+                    name: "x\0y".to_owned(),
+                },
+            ),
+            (
+                run.node_run(0, 12),
+                Row::NodeRun {
+                    thread: 0,
+                    position: 12,
+                },
+            ),
+            (
+                run.task_run("0-12").expect("a guid"),
+                Row::TaskRun {
+                    guid: "0-12".to_owned(),
+                },
+            ),
+            (
+                run.task_run("ut-0-12-3").expect("a guid"),
+                Row::TaskRun {
+                    guid: "ut-0-12-3".to_owned(),
+                },
+            ),
+            (
+                run.checkpoint("0-12", 7).expect("a guid"),
+                Row::Checkpoint {
+                    guid: "0-12".to_owned(),
+                    number: 7,
+                },
+            ),
+            (
+                run.external_event("def", "g"),
+                Row::ExternalEvent {
+                    def: "def".to_owned(),
+                    guid: "g".to_owned(),
+                },
+            ),
+        ];
+        for (key, row) in rows {
+            let parsed = RunRow::parse(&key).expect("own key").expect("a run's row");
+            assert_eq!(
+                parsed,
+                RunRow {
+                    tenant: "tenant".to_owned(),
+                    wf_run_id: id(chain),
+                    row
+                }
+            );
+        }
+    }
+}
+
+#[test]
+fn own_rows_leave_children_out_and_positions_order_numerically() {
+    let run = RunKey::new("t", &id(&["root"]));
+    let child = RunKey::new("t", &id(&["root", "child"]));
+    let end = match run.own_rows().end {
+        std::ops::Bound::Excluded(end) => end,
+        other => panic!("{other:?}"),
+    };
+    assert!(run.unclaimed_event("z", i64::MAX, u64::MAX) < end);
+    assert!(child.wf_run() > end);
+    assert!(run.node_run(0, 9) < run.node_run(0, 10));
+    assert!(run.task_run("0-9") < run.task_run("0-10"));
+    assert!(
+        run.task_run("9-9") < run.task_run("ut-0-1-0"),
+        "reminders come last"
+    );
+}
+
+#[test]
+fn only_canonical_guids_have_keys() {
+    for bad in [
+        "",
+        "0",
+        "0-",
+        "-0",
+        "0-1-2",
+        "00-1",
+        "0-01",
+        "+0-1",
+        "ut-0-1",
+        "ut-0-1-2-3",
+        "x-1",
+        "0-1 ",
+        "99999999999-1",
+    ] {
+        assert_eq!(TaskGuid::parse(bad), None, "{bad:?}");
+    }
+    assert_eq!(TaskGuid::parse("2-17"), Some(TaskGuid::of_node(2, 17)));
+}
