@@ -1,0 +1,11 @@
+//! A server in a temporary directory, short ways to define workflows, and workers.
+
+mod calls;
+mod define;
+mod polls;
+mod server;
+
+pub use calls::*;
+pub use define::*;
+pub use polls::*;
+pub use server::*;
