@@ -274,6 +274,15 @@ pub(super) enum Found<'a> {
     Damage,
 }
 
+/// The next offset, from `offset` on, where a frame may begin.
+pub(super) fn next_magic(bytes: &[u8], offset: usize) -> Option<usize> {
+    let rest = bytes.get(offset..)?;
+    let at = rest
+        .chunks_exact(ALIGN)
+        .position(|chunk| chunk.starts_with(&MAGIC))?;
+    Some(offset + at * ALIGN)
+}
+
 /// Looks at an offset of segment `segment`.
 pub(super) fn find(bytes: &[u8], offset: usize, segment: u64) -> Found<'_> {
     let Some(raw) = bytes.get(offset..offset + HEADER) else {

@@ -7,6 +7,7 @@
 //! ```
 
 mod disk;
+mod dropped;
 mod frame;
 mod open;
 mod reader;

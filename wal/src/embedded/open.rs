@@ -316,8 +316,8 @@ impl Log for EmbeddedLog {
         partition: Partition,
         after: Position,
     ) -> Result<Box<dyn Reader>, WalError> {
-        let dropped = super::sync::dropped(self.inner.disk.as_ref())?;
-        match dropped.get(&partition) {
+        let dropped = super::dropped::read(self.inner.disk.as_ref())?;
+        match dropped.positions.get(&partition) {
             Some(start) if after < *start => Err(WalError::Truncated {
                 partition,
                 position: after,

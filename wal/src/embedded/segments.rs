@@ -95,13 +95,7 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, WalError> {
         let context = context.to_owned();
         move |source| WalError::Io { context, source }
     };
-    let mut ids: Vec<u64> = disk
-        .list()
-        .map_err(io_error("listing the log's directory"))?
-        .iter()
-        .filter_map(|name| number(name))
-        .collect();
-    ids.sort_unstable();
+    let ids = retained(disk)?;
     let mut found = Recovered {
         segments: Vec::new(),
         last: 0,
@@ -110,9 +104,7 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, WalError> {
     let mut files = ids.into_iter().peekable();
     let mut next = None;
     while let Some(id) = files.next() {
-        let context = format!("reading segment {}", name(id));
-        let file = disk.open(&name(id), false).map_err(io_error(&context))?;
-        let bytes = file.read(u64::MAX).map_err(io_error(&context))?;
+        let (file, bytes) = read(disk, id)?;
         let mut segment = Segment {
             id,
             file,
@@ -121,15 +113,23 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, WalError> {
             end: 0,
         };
         let stop = walk(&bytes, &mut segment, &mut next, &mut found)?;
-        // A segment that was filled is followed by one that goes on.
-        let goes_on = stop == Found::Nothing && segment.end > 0 && files.peek().is_some();
-        if goes_on {
+        let missing = next.unwrap_or(1);
+        let mut witness =
+            witness(&bytes, segment.end as usize, id, missing).map(|found| (found, id));
+        // A segment that was filled, or left for the next one after a crash, is followed by one that goes on.
+        if stop == Found::Nothing && segment.end > 0 && witness.is_none() && files.peek().is_some()
+        {
             found.segments.push(segment);
             continue;
         }
         let later: Vec<u64> = files.by_ref().collect();
-        let missing = next.unwrap_or(1);
-        if let Some((witness, at)) = witness(disk, &bytes, &segment, &later, missing)? {
+        for id in &later {
+            if witness.is_none() {
+                let (_, bytes) = read(disk, *id)?;
+                witness = self::witness(&bytes, 0, *id, missing).map(|found| (found, *id));
+            }
+        }
+        if let Some((witness, at)) = witness {
             return Err(WalError::Corrupt(format!(
                 "segment {} is damaged at offset {}: frame {missing} is missing, and frame {} (segment {}) says that it was durable; \
                  restore a backup",
@@ -139,8 +139,7 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, WalError> {
                 name(at),
             )));
         }
-        cut(disk, &segment, bytes.len() as u64, &later)
-            .map_err(io_error("cutting off the unfinished end"))?;
+        cut(disk, &segment, &bytes, &later).map_err(io_error("cutting off the unfinished end"))?;
         found.segments.push(segment);
     }
     for segment in &found.segments {
@@ -186,61 +185,76 @@ fn walk<'a>(
     }
 }
 
-/// A valid frame behind the end that proves that more was durable: it and the segment it lies in.
-fn witness(
-    disk: &dyn Disk,
-    bytes: &[u8],
-    segment: &Segment,
-    later: &[u64],
-    missing: u64,
-) -> Result<Option<(Header, u64)>, WalError> {
-    let look = |bytes: &[u8], from: usize, id: u64| -> Option<Header> {
-        let mut offset = from;
-        while offset + frame::HEADER <= bytes.len() {
-            match frame::find(bytes, offset, id) {
-                Found::Frame(header, _, _) if header.durable >= missing => return Some(header),
-                Found::Frame(_, _, end) => offset = end,
-                Found::Nothing | Found::Damage => offset += frame::ALIGN,
-            }
+/// The numbers of the segments that make up the log, oldest first. None may be missing: they are made in order, and
+/// removed in order, from the front (noted beforehand) and, at recovery, from the back.
+fn retained(disk: &dyn Disk) -> Result<Vec<u64>, WalError> {
+    let removed = super::dropped::read(disk)?.segment;
+    let names = disk.list().map_err(|source| WalError::Io {
+        context: "listing the log's directory".to_owned(),
+        source,
+    })?;
+    let mut ids: Vec<u64> = names.iter().filter_map(|name| number(name)).collect();
+    // A crash may have come between the note and the removal.
+    ids.retain(|id| *id > removed);
+    ids.sort_unstable();
+    for (expected, found) in (removed + 1..).zip(&ids) {
+        if expected != *found {
+            return Err(WalError::Corrupt(format!(
+                "segment {} is missing, and {} is there; restore a backup",
+                name(expected),
+                name(*found)
+            )));
         }
-        None
+    }
+    if ids.is_empty() && removed > 0 {
+        return Err(WalError::Corrupt(format!(
+            "segment {} is missing, and every later one; restore a backup",
+            name(removed + 1)
+        )));
+    }
+    Ok(ids)
+}
+
+fn read(disk: &dyn Disk, id: u64) -> Result<(Arc<dyn DiskFile>, Vec<u8>), WalError> {
+    let io_error = |source| WalError::Io {
+        context: format!("reading segment {}", name(id)),
+        source,
     };
-    if let Some(header) = look(bytes, segment.end as usize, segment.id) {
-        return Ok(Some((header, segment.id)));
-    }
-    for id in later {
-        let context = format!("reading segment {}", name(*id));
-        let read = disk
-            .open(&name(*id), false)
-            .and_then(|file| file.read(u64::MAX));
-        let bytes = read.map_err(|source| WalError::Io { context, source })?;
-        if let Some(header) = look(&bytes, 0, *id) {
-            return Ok(Some((header, *id)));
+    let file = disk.open(&name(id), false).map_err(io_error)?;
+    let bytes = file.read(u64::MAX).map_err(io_error)?;
+    Ok((file, bytes))
+}
+
+/// A valid frame at or behind `from` that proves that frame `missing` was durable.
+fn witness(bytes: &[u8], from: usize, segment: u64, missing: u64) -> Option<Header> {
+    let mut offset = from;
+    while let Some(ahead) = frame::next_magic(bytes, offset) {
+        match frame::find(bytes, ahead, segment) {
+            Found::Frame(header, _, _) if header.durable >= missing => return Some(header),
+            Found::Frame(_, _, end) => offset = end,
+            Found::Nothing | Found::Damage => offset = ahead + frame::ALIGN,
         }
     }
-    Ok(None)
+    None
 }
 
 /// Nothing of an unfinished end may be taken for a frame later: the rest is zeroed, later segments go.
-fn cut(disk: &dyn Disk, segment: &Segment, len: u64, later: &[u64]) -> io::Result<()> {
-    for id in later {
+fn cut(disk: &dyn Disk, segment: &Segment, bytes: &[u8], later: &[u64]) -> io::Result<()> {
+    // From the back, so that a crash here leaves no gap.
+    for id in later.iter().rev() {
         disk.remove(&name(*id))?;
     }
     if !later.is_empty() {
         disk.sync_dir()?;
     }
     let zeros = vec![0; CHUNK as usize];
-    let bytes = segment.file.read(len)?;
-    let mut at = segment.end;
-    while at < len {
-        let part = CHUNK.min(len - at);
-        if bytes[at as usize..(at + part) as usize]
-            .iter()
-            .any(|byte| *byte != 0)
-        {
-            segment.file.write_at(at, &zeros[..part as usize])?;
+    for (at, part) in (segment.end..)
+        .step_by(CHUNK as usize)
+        .zip(bytes[segment.end as usize..].chunks(CHUNK as usize))
+    {
+        if part.iter().any(|byte| *byte != 0) {
+            segment.file.write_at(at, &zeros[..part.len()])?;
         }
-        at += part;
     }
     segment.file.sync()
 }

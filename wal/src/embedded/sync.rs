@@ -7,16 +7,15 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::DiskFile;
+use super::dropped::{self, Dropped};
 use super::frame::{self, Encoder};
 use super::open::{Inner, Pending};
 use super::segments::{self, Segment};
-use crate::{OnCommit, Outcome, Partition, Position, Record, WalError};
+use crate::{OnCommit, Outcome};
 
 /// How long plain appends may wait for the transaction that consumes them.
 const APPENDS_WAIT: Duration = Duration::from_millis(5);
-/// The file that says what was dropped with old segments.
-const DROPPED: &str = "dropped";
 
 pub(super) struct LogThread {
     inner: Arc<Inner>,
@@ -294,14 +293,13 @@ impl LogThread {
         if removable.is_empty() {
             return;
         }
-        let dropped = removable
-            .iter()
-            .fold(BTreeMap::new(), |mut dropped, (_, last)| {
-                dropped.extend(last.clone());
-                dropped
-            });
+        let mut dropped = Dropped::default();
+        for (id, last) in &removable {
+            dropped.segment = *id;
+            dropped.positions.extend(last.clone());
+        }
         let disk = self.inner.disk.as_ref();
-        let removed = remember(disk, dropped).and_then(|()| {
+        let removed = dropped::add(disk, dropped).and_then(|()| {
             for (id, _) in &removable {
                 self.inner
                     .segments
@@ -315,75 +313,4 @@ impl LogThread {
             tracing::warn!(%error, "old segments could not be removed");
         }
     }
-}
-
-/// Adds to the file that says up to which position of each partition records were dropped.
-fn remember(disk: &dyn Disk, new: BTreeMap<Partition, Position>) -> io::Result<()> {
-    let mut all = dropped(disk).map_err(|error| io::Error::other(error.to_string()))?;
-    all.extend(new);
-    let name = format!("{DROPPED}.new");
-    let file = disk.open(&name, true)?;
-    file.set_len(0)?;
-    let mut bytes = Vec::new();
-    let records: Vec<_> = all
-        .iter()
-        .map(|(partition, position)| (*partition, mark_of(*position)))
-        .collect();
-    Encoder::new(usize::MAX).encode(&mut bytes, 0, 0, 0, 0, &records);
-    file.write_at(0, &bytes)?;
-    file.sync()?;
-    disk.rename(&name, DROPPED)?;
-    disk.sync_dir()
-}
-
-fn mark_of(position: Position) -> Record {
-    Record {
-        key: bytes::Bytes::copy_from_slice(&position.to_u64().to_be_bytes()),
-        value: None,
-        time_ms: 0,
-    }
-}
-
-/// Positions up to which records of each partition were dropped.
-pub(super) fn dropped(disk: &dyn Disk) -> Result<BTreeMap<Partition, Position>, WalError> {
-    let io_error = |source| WalError::Io {
-        context: format!("reading {DROPPED}"),
-        source,
-    };
-    if !disk
-        .list()
-        .map_err(io_error)?
-        .iter()
-        .any(|name| name == DROPPED)
-    {
-        return Ok(BTreeMap::new());
-    }
-    let bytes = disk
-        .open(DROPPED, false)
-        .and_then(|file| file.read(u64::MAX))
-        .map_err(io_error)?;
-    let records = match frame::find(&bytes, 0, 0) {
-        frame::Found::Frame(header, body, _) => frame::records(&header, body),
-        _ => None,
-    };
-    let records = records.ok_or_else(|| {
-        WalError::Corrupt(format!(
-            "the log's file {DROPPED} is damaged; restore a backup"
-        ))
-    })?;
-    let position = |record: &Record| {
-        record.key[..]
-            .try_into()
-            .ok()
-            .map(|raw| Position::from_u64(u64::from_be_bytes(raw)))
-    };
-    records
-        .iter()
-        .map(|(partition, record)| Some((*partition, position(record)?)))
-        .collect::<Option<_>>()
-        .ok_or_else(|| {
-            WalError::Corrupt(format!(
-                "the log's file {DROPPED} is damaged; restore a backup"
-            ))
-        })
 }
