@@ -223,10 +223,6 @@ async fn sleeps_end_when_they_should() {
     assert_eq!(client.ended("p").await.status(), LhStatus::Completed);
     client.ended("o").await;
     let slept = client.node_run("o", 1).await;
-    let ms = |time: Option<prost_types::Timestamp>| {
-        let time = time.unwrap();
-        time.seconds * 1000 + i64::from(time.nanos) / 1_000_000
-    };
-    assert!(ms(slept.end_time) - ms(slept.arrival_time) >= 1000);
+    assert!(millis(slept.end_time) - millis(slept.arrival_time) >= 1000);
     server.stop().await;
 }

@@ -41,6 +41,7 @@ async fn a_stopped_run_claims_its_event_when_it_is_resumed() {
     let listed = client
         .list_external_events(ListExternalEventsRequest {
             wf_run_id: Some(id("w")),
+            ..ListExternalEventsRequest::default()
         })
         .await;
     let events = listed.unwrap().into_inner().results;
@@ -196,7 +197,10 @@ async fn a_deleted_run_leaves_nothing() {
                 .results
                 .is_empty()
         );
-        let request = ListExternalEventsRequest { wf_run_id: run };
+        let request = ListExternalEventsRequest {
+            wf_run_id: run,
+            ..ListExternalEventsRequest::default()
+        };
         assert!(
             client
                 .list_external_events(request)

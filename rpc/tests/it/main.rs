@@ -1,7 +1,8 @@
 //! The server as its clients see it: over gRPC, on a real log and RocksDB.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, unreachable_pub, reason = "tests")]
 
 mod advance;
+mod crash;
 mod halts;
 mod runs;
 mod support;

@@ -154,3 +154,8 @@ pub fn put_event(
         ..PutExternalEventRequest::default()
     }
 }
+
+/// A time in milliseconds since the epoch.
+pub fn millis(time: Option<prost_types::Timestamp>) -> i64 {
+    proto::time::to_millis(&time.expect("a time"))
+}

@@ -11,10 +11,8 @@ use proto::littlehorse::{
     Comparator, Edge, EntrypointNode, ExitNode, ExternalEventDefId, ExternalEventNode, Node,
     NopNode, PutTaskDefRequest, PutWfSpecRequest, ReturnType, TaskDefId, TaskNode, ThreadSpec,
     ThreadVarDef, TypeDefinition, VariableAssignment, VariableDef, VariableMutation,
-    VariableMutationType, VariableType, VariableValue, WfSpec, type_definition, variable_value,
+    VariableMutationType, VariableType, VariableValue, type_definition, variable_value,
 };
-
-use super::*;
 
 pub fn value(value: variable_value::Value) -> VariableValue {
     VariableValue { value: Some(value) }

@@ -3,9 +3,11 @@
 mod calls;
 mod define;
 mod polls;
+mod process;
 mod server;
 
 pub use calls::*;
 pub use define::*;
 pub use polls::*;
+pub use process::*;
 pub use server::*;

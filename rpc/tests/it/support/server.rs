@@ -9,8 +9,6 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::*;
-
 pub type Client = LittleHorseClient<Channel>;
 
 /// How long anything may take.
