@@ -132,3 +132,47 @@ fn only_canonical_guids_have_keys() {
     }
     assert_eq!(TaskGuid::parse("2-17"), Some(TaskGuid::of_node(2, 17)));
 }
+
+#[test]
+fn the_format_is_fixed() {
+    let run = RunKey::new("t", &id(&["r", "c"]));
+    let rows = [
+        (run.wf_run(), &b"\x01"[..]),
+        (run.thread_run(1), b"\x02\x80\0\0\x01"),
+        (run.inactive_thread_run(1), b"\x03\x80\0\0\x01"),
+        (run.variable(0, "x"), b"\x10\x80\0\0\0x\0\x01"),
+        (run.node_run(1, 2), b"\x11\x80\0\0\x01\x80\0\0\x02"),
+        (
+            run.task_run("1-2").expect("a guid"),
+            b"\x12\0\x80\0\0\x01\x80\0\0\x02",
+        ),
+        (
+            run.task_run("ut-1-2-3").expect("a guid"),
+            b"\x12\x01\x80\0\0\x01\x80\0\0\x02\x80\0\0\x03",
+        ),
+        (
+            run.checkpoint("1-2", 3).expect("a guid"),
+            b"\x13\0\x80\0\0\x01\x80\0\0\x02\x80\0\0\x03",
+        ),
+        (run.node_output(1, "n"), b"\x14\x80\0\0\x01n\0\x01"),
+        (run.external_event("d", "g"), b"\x15d\0\x01g\0\x01"),
+        (
+            run.unclaimed_event("d", 1, 2),
+            b"\x16d\0\x01\x80\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02",
+        ),
+    ];
+    for (key, rest) in rows {
+        assert_eq!(
+            key[..],
+            [&b"\x10t\0\x01r\0\x01\xF0c\0\x01"[..], rest].concat()
+        );
+    }
+    assert_eq!(
+        named(TASK_DEFS, "t", "a\0b")[..],
+        *b"\x48t\0\x01a\0\xFFb\0\x01"
+    );
+    assert_eq!(
+        wf_spec(WF_SPECS, "t", "s", 1, 2)[..],
+        *b"\x4At\0\x01s\0\x01\x80\0\0\x01\x80\0\0\x02"
+    );
+}
