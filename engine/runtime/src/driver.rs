@@ -221,6 +221,8 @@ const POLL_BYTES: usize = 4 << 20;
 const INBOX_LIMIT: usize = 4096;
 /// With no other news, look around this often.
 const IDLE: Duration = Duration::from_millis(500);
+/// While stopping, look around this often.
+const STOPPING: Duration = Duration::from_millis(5);
 /// A group with changes that are only in the log writes them back after this time, so that it pins no segment.
 const IDLE_WRITE_BACK_MS: i64 = 10_000;
 
@@ -251,29 +253,26 @@ impl Loop {
         }
     }
 
-    /// Sleeps until there is news, inputs or a timer; not at all if there is work left.
+    /// Sleeps until there is something to do: news, or, while another commit may be started, inputs, work left over or
+    /// a timer.
     fn wait(&mut self, more: bool) -> (Vec<News>, bool) {
+        let room = self.group.in_flight() < self.writer.max_in_flight();
         let mut inbox = self.signal.inbox.lock();
-        let busy = more && self.group.in_flight() < self.writer.max_in_flight();
-        if inbox.news.is_empty() && !inbox.inputs && !inbox.stop && !busy {
-            let now = self.shared.clock.now_ms();
-            let until_due = self
-                .group
-                .next_due_ms()
-                .map(|due| Duration::from_millis((due - now).max(0) as u64));
-            // A due timer that must wait for a commit is looked at when the commit ends.
-            let full = self.group.in_flight() >= self.writer.max_in_flight();
-            let pause = until_due
-                .filter(|_| !full)
-                .map_or(IDLE, |due| due.min(IDLE));
+        if inbox.news.is_empty() && !(room && (more || inbox.inputs)) {
+            let pause = if inbox.stop {
+                // Commits or a write-back are still under way.
+                STOPPING
+            } else if room {
+                let now = self.shared.clock.now_ms();
+                let due = self.group.next_due_ms();
+                let until_due = due.map(|due| Duration::from_millis((due - now).max(0) as u64));
+                until_due.map_or(IDLE, |due| due.min(IDLE))
+            } else {
+                IDLE
+            };
             if !pause.is_zero() {
                 self.signal.woken.wait_for(&mut inbox, pause);
             }
-        } else if inbox.stop && !busy && inbox.news.is_empty() && !inbox.inputs {
-            // Stopping: commits or a write-back are still under way.
-            self.signal
-                .woken
-                .wait_for(&mut inbox, Duration::from_millis(5));
         }
         (std::mem::take(&mut inbox.news), inbox.stop)
     }

@@ -1,7 +1,6 @@
 //! Rows of one type, as one command sees them.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 use index::Family;
@@ -64,16 +63,17 @@ impl<T> Default for Rows<T> {
 
 impl<T: Row> Rows<T> {
     fn slot(&mut self, context: &Context<'_>, key: &Bytes) -> Result<&mut Slot<T>, Rejection> {
-        match self.slots.entry(key.clone()) {
-            Entry::Occupied(slot) => Ok(slot.into_mut()),
-            Entry::Vacant(vacant) => {
-                let slot = match context.get(Family::State, key)? {
-                    Some(value) => Slot::Present(decode(&value)?, State::Clean),
-                    None => Slot::Absent,
-                };
-                Ok(vacant.insert(slot))
-            }
+        // Cloning a key that only this command holds costs an allocation: most look-ups find the slot.
+        if !self.slots.contains_key(key) {
+            let slot = match context.get(Family::State, key)? {
+                Some(value) => Slot::Present(decode(&value)?, State::Clean),
+                None => Slot::Absent,
+            };
+            self.slots.insert(key.clone(), slot);
         }
+        self.slots
+            .get_mut(key)
+            .ok_or_else(|| Rejection::internal("a slot is missing"))
     }
 
     /// The row, if it exists.

@@ -168,14 +168,11 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// A ThreadRun, active or archived, if it exists.
     pub fn find_thread(&mut self, run: &Run, number: i32) -> Result<Option<&ThreadRun>, Rejection> {
-        let active = run.key.thread_run(number);
-        if self.threads.get(self.context, &active)?.is_some() {
-            let row = self.threads.get(self.context, &active)?;
-            return Ok(row.and_then(|row| row.thread_run.as_ref()));
+        let mut key = run.key.thread_run(number);
+        if self.threads.get(self.context, &key)?.is_none() {
+            key = run.key.inactive_thread_run(number);
         }
-        let row = self
-            .threads
-            .get(self.context, &run.key.inactive_thread_run(number))?;
+        let row = self.threads.get(self.context, &key)?;
         Ok(row.and_then(|row| row.thread_run.as_ref()))
     }
 
