@@ -93,7 +93,7 @@ impl Committed {
         let applied = self.applied.take()?;
         self.bytes = 0;
         let frozen = Arc::new(Frozen {
-            rows: std::mem::take(&mut self.gathering).map(Rows::freeze),
+            rows: self.gathering.each_mut().map(Rows::freeze),
             applied,
         });
         self.frozen = Some(Arc::clone(&frozen));

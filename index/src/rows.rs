@@ -3,24 +3,25 @@
 //! A hash map gives a row with one comparison where an ordered map needs some thirty, each with a key elsewhere in
 //! memory. The order is made when a scan asks for it, of the keys that are new since the last one. No order of the hash
 //! map is ever seen.
-#![expect(
-    clippy::disallowed_types,
-    reason = "the order of the hash map is never seen"
-)]
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
+use indexmap::map::Entry;
 
 use crate::KeyRange;
 use crate::layer::{Cell, Source, is_empty};
 
+/// Clients choose parts of the keys, so the hash has a seed of its own in each process.
+type Cells = IndexMap<Bytes, Cell, RandomState>;
+
 /// Rows that change.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    cells: HashMap<Bytes, Cell>,
+    cells: Cells,
     /// Keys in order, some of which may be gone, and those that are not in order yet.
     ordered: BTreeSet<Bytes>,
     unordered: Vec<Bytes>,
@@ -46,7 +47,7 @@ impl Rows {
                 let before = size(occupied.get());
                 if occupied.get().fresh && cell.value.is_none() {
                     let shrunk = occupied.key().len() as isize + before;
-                    occupied.remove();
+                    occupied.swap_remove();
                     self.forget_gone();
                     -shrunk
                 } else {
@@ -98,9 +99,13 @@ impl Rows {
         })
     }
 
-    pub(crate) fn freeze(self) -> FrozenRows {
+    /// Rows that do not change any more; these begin anew, with room for as many.
+    pub(crate) fn freeze(&mut self) -> FrozenRows {
+        let room = Cells::with_capacity_and_hasher(self.cells.len(), RandomState::default());
+        self.ordered.clear();
+        self.unordered.clear();
         FrozenRows {
-            cells: self.cells,
+            cells: std::mem::replace(&mut self.cells, room),
             order: OnceLock::new(),
         }
     }
@@ -109,8 +114,9 @@ impl Rows {
 /// Rows that do not change any more.
 #[derive(Debug, Default)]
 pub(crate) struct FrozenRows {
-    cells: HashMap<Bytes, Cell>,
-    order: OnceLock<Vec<Bytes>>,
+    cells: Cells,
+    /// Places in `cells`, by key.
+    order: OnceLock<Vec<u32>>,
 }
 
 impl FrozenRows {
@@ -118,20 +124,22 @@ impl FrozenRows {
         self.cells.get(key)
     }
 
-    /// All keys in order; whoever asks first sorts them.
-    fn order(&self) -> &[Bytes] {
+    /// The rows in order; whoever asks first sorts them.
+    fn order(&self) -> &[u32] {
         self.order.get_or_init(|| {
-            let mut keys: Vec<Bytes> = self.cells.keys().cloned().collect();
-            keys.sort_unstable();
-            keys
+            let mut places: Vec<u32> = (0..self.cells.len() as u32).collect();
+            places.sort_unstable_by_key(|place| self.at(*place).map(|(key, _)| key));
+            places
         })
+    }
+
+    fn at(&self, place: u32) -> Option<(&Bytes, &Cell)> {
+        self.cells.get_index(place as usize)
     }
 
     /// All rows, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Cell)> {
-        self.order()
-            .iter()
-            .filter_map(|key| Some((key, self.cells.get(key)?)))
+        self.order().iter().filter_map(|place| self.at(*place))
     }
 
     /// The rows of a range.
@@ -140,26 +148,28 @@ impl FrozenRows {
         if self.cells.is_empty() || is_empty(range) {
             return None;
         }
-        let keys = self.order();
+        let places = self.order();
+        let count = |before: &dyn Fn(&Bytes) -> bool| {
+            places.partition_point(|place| self.at(*place).is_some_and(|(key, _)| before(key)))
+        };
         let start = match &range.start {
-            Included(start) => keys.partition_point(|key| key < start),
-            Excluded(start) => keys.partition_point(|key| key <= start),
+            Included(start) => count(&|key| key < start),
+            Excluded(start) => count(&|key| key <= start),
             Unbounded => 0,
         };
         let end = match &range.end {
-            Included(end) => keys.partition_point(|key| key <= end),
-            Excluded(end) => keys.partition_point(|key| key < end),
-            Unbounded => keys.len(),
+            Included(end) => count(&|key| key <= end),
+            Excluded(end) => count(&|key| key < end),
+            Unbounded => places.len(),
         };
-        let keys = keys.get(start..end)?.iter();
-        let row = |key: &Bytes| {
-            let cell = self.cells.get(key)?;
+        let rows = places.get(start..end)?.iter().filter_map(|place| {
+            let (key, cell) = self.at(*place)?;
             Some(Ok((key.clone(), cell.value.clone())))
-        };
+        });
         Some(if reverse {
-            Box::new(keys.rev().filter_map(row))
+            Box::new(rows.rev())
         } else {
-            Box::new(keys.filter_map(row))
+            Box::new(rows)
         })
     }
 }

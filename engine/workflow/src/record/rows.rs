@@ -43,7 +43,8 @@ enum State {
 #[derive(Debug)]
 enum Slot<T> {
     Absent,
-    Present(T, State),
+    /// In a box: rows are large, and a node of the map has room for eleven.
+    Present(Box<T>, State),
     Deleted,
 }
 
@@ -66,7 +67,7 @@ impl<T: Row> Rows<T> {
         // Cloning a key that only this command holds costs an allocation: most look-ups find the slot.
         if !self.slots.contains_key(key) {
             let slot = match context.get(Family::State, key)? {
-                Some(value) => Slot::Present(decode(&value)?, State::Clean),
+                Some(value) => Slot::Present(Box::new(decode(&value)?), State::Clean),
                 None => Slot::Absent,
             };
             self.slots.insert(key.clone(), slot);
@@ -108,7 +109,7 @@ impl<T: Row> Rows<T> {
             Some(Slot::Deleted | Slot::Present(_, State::Clean | State::Dirty)) => State::Dirty,
             Some(Slot::Absent | Slot::Present(_, State::New)) | None => State::New,
         };
-        self.slots.insert(key, Slot::Present(row, state));
+        self.slots.insert(key, Slot::Present(Box::new(row), state));
     }
 
     /// Deletes a row, if it exists.
