@@ -111,6 +111,7 @@ pub(super) fn execute(
         version: 1,
         wf_run: Some(wf_run),
         request_id: request_id.to_vec().into(),
+        spec_created_ms: spec.created_ms(),
         ..WfRunRow::default()
     };
     unit.insert_wf_run(&run, row);

@@ -27,7 +27,7 @@ pub(super) fn execute(
             major_version: 0,
             revision: 0,
         }),
-        created_at: Some(timestamp(context.now_ms())),
+        created_at: None,
         frozen_variables: Vec::new(),
         status: MetadataStatus::Active.into(),
         thread_specs: request.thread_specs,
@@ -46,10 +46,10 @@ pub(super) fn execute(
         version::Decision::Create(id) => id,
     };
     let key = key::wf_spec(
-        key::WF_SPECS,
         tenant,
         &decided.name,
         decided.major_version,
+    new.created_at = Some(timestamp(wf_spec::creation_ms(context, tenant, &decided)?));
         decided.revision,
     );
     new.id = Some(decided);
@@ -81,7 +81,7 @@ impl validate::Lookup for Stored<'_, '_> {
     fn wf_spec(&self, name: &str, major: i32, revision: i32) -> Result<Option<WfSpec>, Rejection> {
         find(
             self.context,
-            &key::wf_spec(key::WF_SPECS, self.tenant, name, major, revision),
+            &key::wf_spec(self.tenant, name, major, revision),
         )
     }
 }
