@@ -1,6 +1,7 @@
 //! PutWfSpec (spec 01, sections 9 and 10).
 
 mod normalize;
+mod returns;
 mod typing;
 mod unbuilt;
 mod validate;
@@ -41,15 +42,19 @@ pub(super) fn execute(
     validate::wf_spec(&new, &lookup)?;
     unbuilt::refuse(&new)?;
     version::freeze(&mut new, latest.as_ref()).map_err(Rejection::invalid)?;
-    let decided = match version::decide(&new, latest.as_ref(), allowed)? {
+    let output_differs = match &latest {
+        Some(latest) => returns::differ(&new, latest, &lookup)?,
+        None => false,
+    };
+    let decided = match version::decide(&new, latest.as_ref(), output_differs, allowed)? {
         version::Decision::Unchanged(stored) => return Ok(stored),
         version::Decision::Create(id) => id,
     };
+    new.created_at = Some(timestamp(wf_spec::creation_ms(context, tenant, &decided)?));
     let key = key::wf_spec(
         tenant,
         &decided.name,
         decided.major_version,
-    new.created_at = Some(timestamp(wf_spec::creation_ms(context, tenant, &decided)?));
         decided.revision,
     );
     new.id = Some(decided);
