@@ -3,6 +3,8 @@
 
 mod advance;
 mod crash;
+mod definitions;
 mod halts;
 mod runs;
 mod support;
+mod wf_specs;

@@ -2,12 +2,16 @@
 
 mod calls;
 mod define;
+mod expressions;
 mod polls;
 mod process;
+mod search;
 mod server;
 
 pub use calls::*;
 pub use define::*;
+pub use expressions::*;
 pub use polls::*;
 pub use process::*;
+pub use search::*;
 pub use server::*;
