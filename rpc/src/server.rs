@@ -23,7 +23,7 @@ use wal::embedded::{EmbeddedLog, Options};
 use workflow::{Metadata, Workflows};
 
 use crate::coalesce::Coalescing;
-use crate::service::{Api, NameUnbuilt, RequestIds, Service};
+use crate::service::{Api, RequestIds, Service, StockAnswers};
 use crate::{Config, DataDir, http};
 
 /// The server cannot start; the text says why, and what to do.
@@ -291,7 +291,7 @@ async fn serve(
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .http2_max_pending_accept_reset_streams(Some(10_000))
-        .layer(NameUnbuilt)
+        .layer(StockAnswers)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
