@@ -94,7 +94,7 @@ pub fn is_error_name(name: &str) -> bool {
 }
 
 /// The current node of a thread fails, and with it the thread: no handler can be declared yet.
-pub(super) fn fail_node(
+pub(crate) fn fail_node(
     unit: &mut Unit<'_, '_>,
     run: &Run,
     thread: i32,

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use prost::Message;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteEvent, DeleteRun, NodeDue, TaskRetry, TaskTimeout, TimerAction};
-use runtime::{Context, Rejection, Timer};
+use runtime::{Context, Rejection, RejectionCode, Timer};
 
 use crate::key::{Row, RunRow};
 use crate::node::{At, external_event, sleep};
-use crate::run::{Run, Unit, advance};
+use crate::run::{Fault, Run, Unit, advance, fail_node};
 use crate::{command, task};
 
 /// The payload of a timer.
@@ -86,7 +86,20 @@ pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
             task::retry_due(context, &tenant, &run, &guid, attempt_number)
         }
         (Action::NodeDue(NodeDue {}), Row::NodeRun { thread, position }) => {
-            node_due(context, &tenant, &run, thread, position, timer.due_ms)
+            let mark = context.mark();
+            match node_due(context, &tenant, &run, thread, position, timer.due_ms) {
+                Err(rejection) if rejection.code == RejectionCode::ResourceExhausted => {
+                    context.rollback_to(mark);
+                    fail_too_large(
+                        context,
+                        &tenant,
+                        &run,
+                        (thread, position),
+                        rejection.message,
+                    )
+                }
+                other => other,
+            }
         }
         (Action::DeleteRun(DeleteRun { continues }), Row::WfRun) => {
             command::delete_wf_run::due(context, &tenant, &run, timer.due_ms, continues)
@@ -134,6 +147,22 @@ fn node_due(
         }
         _ => return Ok(()),
     }
+    advance(&mut unit, run)?;
+    unit.finish()
+}
+
+/// What comes after the node is too large to be stored. The timer is gone and nobody waits for an answer, so the node
+/// fails: else the run would wait for ever.
+fn fail_too_large(
+    context: &mut Context<'_>,
+    tenant: &str,
+    run: &Run,
+    (thread, position): (i32, i32),
+    why: String,
+) -> Result<(), Rejection> {
+    let mut unit = Unit::new(context, tenant);
+    unit.node_row_mut(run, thread, position)?.timer_due_ms = None;
+    fail_node(&mut unit, run, thread, Fault::var_sub(why))?;
     advance(&mut unit, run)?;
     unit.finish()
 }
