@@ -2,9 +2,12 @@
 #![allow(missing_docs, unreachable_pub, reason = "tests")]
 
 mod advance;
+mod bad_input;
 mod crash;
 mod definitions;
 mod halts;
 mod runs;
 mod support;
+mod too_large;
+mod wf_spec_rules;
 mod wf_specs;

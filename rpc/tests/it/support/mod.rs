@@ -5,6 +5,7 @@ mod define;
 mod expressions;
 mod polls;
 mod process;
+mod raw;
 mod search;
 mod server;
 
@@ -13,5 +14,6 @@ pub use define::*;
 pub use expressions::*;
 pub use polls::*;
 pub use process::*;
+pub use raw::*;
 pub use search::*;
 pub use server::*;

@@ -39,6 +39,10 @@ impl Fixture {
         self.client = client;
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().addr()
+    }
+
     pub fn http(&self) -> SocketAddr {
         self.server.as_ref().unwrap().http_addr().unwrap()
     }
