@@ -18,11 +18,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tonic::transport::server::TcpIncoming;
-use wal::GroupId;
 use wal::embedded::{EmbeddedLog, Options};
+use wal::{GroupId, Position, WalError};
 use workflow::{Metadata, Workflows};
 
 use crate::coalesce::Coalescing;
+use crate::http::{Endpoints, Running};
 use crate::service::{Api, RequestIds, Service, StockAnswers};
 use crate::{Config, DataDir, http};
 
@@ -63,7 +64,7 @@ pub struct Server {
     engine: Arc<Engine>,
     log: Arc<EmbeddedLog>,
     addr: SocketAddr,
-    http_addr: Option<SocketAddr>,
+    http: Option<Endpoints>,
     stopping: watch::Sender<bool>,
     grpc: JoinHandle<Result<(), tonic::transport::Error>>,
 }
@@ -116,7 +117,7 @@ impl Server {
             engine,
             log,
             addr,
-            http_addr,
+            http,
             stopping,
             grpc,
         })
@@ -178,16 +179,13 @@ fn open_engine(
         other => fail(&other),
     })?;
     let shared = Shared::new(cache_bytes, 16 << 20);
-    let ids: Vec<GroupId> = std::iter::once(GroupId::METADATA)
-        .chain((0..dir.groups()).map(GroupId))
-        .collect();
+    let ids: Vec<GroupId> = dir.group_ids().collect();
     let bases = std::thread::scope(|scope| {
         let opening: Vec<_> = ids
             .iter()
             .map(|id| {
                 let shared = &shared;
                 scope.spawn(move || {
-                    std::fs::create_dir_all(dir.group(*id)).map_err(|error| error.to_string())?;
                     RocksBase::open(&dir.group(*id), shared).map_err(|error| error.to_string())
                 })
             })
@@ -203,6 +201,9 @@ fn open_engine(
     })
     .map_err(ServerError)?;
     let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
+    for (id, base) in ids.iter().zip(&bases) {
+        check_base(dir, *id, base, log.end())?;
+    }
         let app: Arc<dyn runtime::Application> = if id == GroupId::METADATA {
             Arc::new(Metadata::new(dir.groups()))
         } else {
@@ -222,7 +223,39 @@ fn open_engine(
         setups.collect(),
         options,
     );
-    Ok((engine.map_err(|e| fail(&e))?, log))
+    let engine = engine.map_err(|error| match error {
+        EngineError::Log(WalError::Truncated { partition, .. }) => ServerError(format!(
+            "the store {} is older than the log reaches back: {RESTORE}",
+            dir.group(partition.group).display()
+        )),
+        other => fail(&other),
+    })?;
+    Ok((engine, log))
+}
+
+/// What to do when log and stores do not belong together.
+const RESTORE: &str = "restore the whole data directory from one backup";
+
+/// A store is never ahead of the log, unless the log was lost or replaced: then it lacks what was acknowledged. Looked at
+/// before anything is written to the log, which would make it longer.
+fn check_base(
+    dir: &DataDir,
+    id: GroupId,
+    base: &RocksBase,
+    end: Position,
+) -> Result<(), ServerError> {
+    let applied = base
+        .applied()
+        .map_err(|error| ServerError(error.to_string()))?;
+    match applied {
+        Some(applied) if applied.position > end => Err(ServerError(format!(
+            "the log {} ends at position {end}, before {}, which the store {} has: {RESTORE}",
+            dir.log().display(),
+            applied.position,
+            dir.group(id).display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Creates what a fresh cluster needs (spec 08, section 6); nothing happens later.
@@ -303,6 +336,11 @@ async fn serve(
         // The sender is kept by the server; without it there is nothing to wait for.
         let _ = stopping.wait_for(|stopping| *stopping).await;
     };
+        for service in ["", SERVICE_NAME] {
+            reporter
+                .set_service_status(service, tonic_health::ServingStatus::NotServing)
+                .await;
+        }
     Ok(tokio::spawn(
         server.serve_with_incoming_shutdown(incoming, stop),
     ))
