@@ -12,7 +12,7 @@ use proto::ironhorse::v1::metadata_command::Command;
 use proto::littlehorse::LhHostInfo;
 use proto::littlehorse::little_horse_server::{LittleHorseServer, SERVICE_NAME};
 use query::Secret;
-use runtime::{Clock, Engine, EngineOptions, GroupSetup, Health, Outlet};
+use runtime::{Clock, Engine, EngineError, EngineOptions, GroupSetup, Health, Outlet};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ use workflow::{Metadata, Workflows};
 use crate::coalesce::Coalescing;
 use crate::http::{Endpoints, Running};
 use crate::service::{Api, RequestIds, Service, StockAnswers};
-use crate::{Config, DataDir, http};
+use crate::{Config, DataDir};
 
 /// The server cannot start; the text says why, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,8 @@ impl Outlet for OnRuntime {
 
 /// A running server.
 pub struct Server {
+    /// Locked as long as this exists.
+    dir: DataDir,
     engine: Arc<Engine>,
     log: Arc<EmbeddedLog>,
     addr: SocketAddr,
@@ -75,6 +77,8 @@ impl Server {
         let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
         let dir = DataDir::open(&config.data_dir, config.groups).map_err(|e| fail(&e))?;
         tracing::info!(dir = %dir.path().display(), groups = dir.groups(), "opening the data directory");
+        let (stopping, is_stopping) = watch::channel(false);
+        let http = Endpoints::start(config.http, dir.path().to_owned(), is_stopping.clone()).await;
         let (engine, log) = tokio::task::spawn_blocking({
             let (dir, cache) = (dir.clone(), config.cache_mib << 20);
             let options = EngineOptions {
@@ -93,27 +97,25 @@ impl Server {
             ))
         })?;
         let addr = listener.local_addr().map_err(|e| fail(&e))?;
-        let (stopping, is_stopping) = watch::channel(false);
+        let advertised = advertised(config, addr)?;
         let service = Arc::new(Service {
             engine: Arc::clone(&engine),
             ids: RequestIds::new().map_err(|e| fail(&e))?,
             secret: Secret::new(dir.secret()),
-            advertised: advertised(config, addr)?,
+            advertised: advertised.clone(),
             stopping: is_stopping.clone(),
         });
         let ids = RequestIds::new().map_err(|e| fail(&e))?;
         bootstrap(&engine, &ids).await?;
-        let grpc = serve(service, listener, is_stopping.clone())
+        let grpc = serve(service, listener, is_stopping)
             .await
             .map_err(|e| fail(&e))?;
-        let http_addr = http::start(
-            config.http,
-            Arc::clone(&engine),
-            dir.path().to_owned(),
-            is_stopping,
-        )
-        .await;
+        if let Some(http) = &http {
+            let engine = Arc::clone(&engine);
+            http.ready(Running { engine, advertised });
+        }
         Ok(Server {
+            dir,
             engine,
             log,
             addr,
@@ -130,7 +132,7 @@ impl Server {
 
     /// Where HTTP is served, if its port was free.
     pub fn http_addr(&self) -> Option<SocketAddr> {
-        self.http_addr
+        self.http.as_ref().map(Endpoints::addr)
     }
 
     /// Waits until a group fails: the server cannot go on then.
@@ -156,12 +158,16 @@ impl Server {
             Err(_) => tracing::warn!("some calls were still open and are broken off"),
         }
         let (engine, log) = (self.engine, self.log);
-        tokio::task::spawn_blocking(move || {
+        let closed = tokio::task::spawn_blocking(move || {
             engine.stop();
             log.close();
         })
-        .await
-        .map_err(|error| ServerError(error.to_string()))
+        .await;
+        if let Some(http) = self.http {
+            http.stop().await;
+        }
+        drop(self.dir);
+        closed.map_err(|error| ServerError(error.to_string()))
     }
 }
 
@@ -172,12 +178,7 @@ fn open_engine(
     options: &EngineOptions,
 ) -> Result<(Engine, Arc<EmbeddedLog>), ServerError> {
     let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
-    let log = EmbeddedLog::open(&dir.log(), Options::default()).map_err(|error| match error {
-        wal::WalError::Locked(path) => ServerError(format!(
-            "{path} is in use by another ironhorse: stop that one, or use another --data-dir"
-        )),
-        other => fail(&other),
-    })?;
+    let log = EmbeddedLog::open(&dir.log(), Options::default()).map_err(|e| fail(&e))?;
     let shared = Shared::new(cache_bytes, 16 << 20);
     let ids: Vec<GroupId> = dir.group_ids().collect();
     let bases = std::thread::scope(|scope| {
@@ -200,10 +201,10 @@ fn open_engine(
             .collect::<Result<Vec<_>, String>>()
     })
     .map_err(ServerError)?;
-    let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
     for (id, base) in ids.iter().zip(&bases) {
         check_base(dir, *id, base, log.end())?;
     }
+    let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
         let app: Arc<dyn runtime::Application> = if id == GroupId::METADATA {
             Arc::new(Metadata::new(dir.groups()))
         } else {
@@ -335,12 +336,12 @@ async fn serve(
     let stop = async move {
         // The sender is kept by the server; without it there is nothing to wait for.
         let _ = stopping.wait_for(|stopping| *stopping).await;
-    };
         for service in ["", SERVICE_NAME] {
             reporter
                 .set_service_status(service, tonic_health::ServingStatus::NotServing)
                 .await;
         }
+    };
     Ok(tokio::spawn(
         server.serve_with_incoming_shutdown(incoming, stop),
     ))
