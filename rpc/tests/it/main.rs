@@ -4,9 +4,11 @@
 mod advance;
 mod bad_input;
 mod crash;
+mod data_dir;
 mod definitions;
 mod halts;
 mod runs;
+mod service;
 mod support;
 mod too_large;
 mod wf_spec_rules;
