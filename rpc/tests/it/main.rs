@@ -1,5 +1,11 @@
 //! The server as its clients see it: over gRPC, on a real log and RocksDB.
-#![allow(missing_docs, unreachable_pub, reason = "tests")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod advance;
 mod bad_input;
@@ -7,7 +13,9 @@ mod crash;
 mod data_dir;
 mod definitions;
 mod halts;
+mod lists;
 mod runs;
+mod searches;
 mod service;
 mod support;
 mod too_large;

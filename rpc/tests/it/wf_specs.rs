@@ -17,6 +17,9 @@ use crate::support::*;
 const INT: VariableType = VariableType::Int;
 const STR: VariableType = VariableType::Str;
 
+/// A name, a major version and a revision.
+type Version = (&'static str, (i32, i32));
+
 fn version(spec: &WfSpec) -> (i32, i32) {
     let id = spec.id.as_ref().unwrap();
     (id.major_version, id.revision)
@@ -365,7 +368,7 @@ async fn wf_specs_are_searched_by_name_prefix_and_task_def() {
         ("a", (0, 0)),
     ];
     let orders = &all[3..6];
-    let cases: [(By, &[(&str, (i32, i32))]); 9] = [
+    let cases: [(By, &[Version]); 9] = [
         (By::Name("order".to_owned()), orders),
         (By::Name("ord".to_owned()), &[]),
         (By::Name(String::new()), &all),

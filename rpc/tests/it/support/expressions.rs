@@ -12,10 +12,6 @@ use proto::littlehorse::{
 
 use super::*;
 
-pub fn boolean(is: bool) -> VariableValue {
-    value(variable_value::Value::Bool(is))
-}
-
 pub fn double(number: f64) -> VariableValue {
     value(variable_value::Value::Double(number))
 }

@@ -63,8 +63,10 @@ macro_rules! searches {
         impl Searches for $request {
             type Found = $found;
 
-            fn with(self, limit: Option<i32>, bookmark: Option<Bytes>) -> Self {
-                $request { limit, bookmark, ..self }
+            fn with(mut self, limit: Option<i32>, bookmark: Option<Bytes>) -> Self {
+                self.limit = limit;
+                self.bookmark = bookmark;
+                self
             }
 
             async fn ask(

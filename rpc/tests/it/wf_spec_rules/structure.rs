@@ -5,8 +5,8 @@ use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::type_definition::DefinedType;
 use proto::littlehorse::{
     EntrypointNode, FailureHandlerDef, InterruptDef, Node, SearchWfSpecRequest, SleepNode,
-    StructDefId, TaskNode, UserTaskNode, VariableAssignment, VariableMutation,
-    VariableMutationType, VariableType, WaitForConditionNode, WfRunVariableAccessLevel,
+    StructDefId, TaskNode, VariableAssignment, VariableMutation, VariableMutationType,
+    VariableType, WaitForConditionNode, WfRunVariableAccessLevel,
 };
 use tonic::Code;
 
@@ -178,7 +178,7 @@ async fn names_are_those_of_things_that_exist() {
                         name: "nope".to_owned(),
                         version: 0,
                     })),
-                ))
+                ));
             }),
             &["Variable s", "non-existent StructDef nope"],
         ),
@@ -238,7 +238,7 @@ async fn what_is_not_built_says_so() {
         (handled, ["main", "failure handler", "node 1"]),
         (interrupted, ["main", "interrupt", "yet"]),
         (
-            one(Kind::UserTask(Box::new(UserTaskNode::default()))),
+            one(Kind::UserTask(Box::default())),
             ["main", "node 1", "USER_TASK"],
         ),
         (

@@ -4,7 +4,8 @@ use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::type_definition::DefinedType;
 use proto::littlehorse::{
-    Comparator, PutWfSpecRequest, TaskNode, VariableMutation, VariableMutationType, VariableType,
+    Comparator, ExitNode, PutWfSpecRequest, TaskNode, VariableMutation, VariableMutationType,
+    VariableType,
 };
 
 use super::*;
@@ -126,7 +127,7 @@ async fn types_fit() {
             changed(|spec| {
                 main_of(spec)
                     .variable_defs
-                    .push(typed("odd", defined(DefinedType::PrimitiveType(77))))
+                    .push(typed("odd", defined(DefinedType::PrimitiveType(77))));
             }),
             &["Variable odd", "primitive type 77"],
         ),
@@ -134,7 +135,7 @@ async fn types_fit() {
             changed(|spec| {
                 main_of(spec)
                     .variable_defs
-                    .push(typed("odd", array_of(bad_key())))
+                    .push(typed("odd", array_of(bad_key())));
             }),
             &["Variable odd", "key type", "JSON_OBJ"],
         ),
@@ -163,7 +164,7 @@ async fn types_fit() {
             ],
         ),
         (
-            exits(Kind::Exit(Default::default()), returning(variable("str"))),
+            exits(Kind::Exit(ExitNode::default()), returning(variable("str"))),
             &["ThreadSpec main", "returns void", "returns non-void"],
         ),
         (
