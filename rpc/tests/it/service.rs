@@ -107,7 +107,7 @@ async fn what_is_not_built_answers_with_its_name() {
             continue;
         }
         let status = answer.expect_err(&format!("{rpc} answers"));
-        // spec 07-57, 01-58 (the last part), 08-57 (the first): among them those that stay so.
+        // spec 07-57: among them those that stay so, MigrateWfSpec too.
         assert_eq!(status.code(), Code::Unimplemented, "{rpc}: {status}");
         assert_eq!(status.message(), format!("{rpc} is not built yet"));
     }
@@ -167,7 +167,7 @@ async fn health_and_reflection_are_there() {
 async fn http_tells_how_it_is() {
     let mut server = Fixture::start().await;
     let at = server.http();
-    // spec 07-58 (a starting server: rpc/src/http.rs), 08-54
+    // spec 07-58, 08-54 (a starting server: rpc/src/http.rs)
     for path in ["/liveness", "/liveness?x=1", "/readiness"] {
         let answer = http(at, "GET", path).await;
         assert_eq!(
@@ -423,7 +423,7 @@ async fn sigterm_ends_it_in_good_order() {
     let polls = tokio_stream::wrappers::ReceiverStream::new(polls);
     let mut answers = client.poll_task(polls).await.unwrap().into_inner();
     process.terminate();
-    // spec 08-53
+    // spec 08-53 (readiness: rpc/src/http.rs)
     let ended = tokio::time::timeout(PATIENCE, answers.message()).await;
     let status = ended
         .expect("the stream stays open")

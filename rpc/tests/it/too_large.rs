@@ -129,7 +129,7 @@ async fn a_report_that_is_too_large_ends_its_attempt() {
     let vars = vec![optional(var_def("s", STR))];
     let node = Kind::Task(task("t", vec![variable("s")]));
     client.define(sequence("s", vars, vec![node])).await;
-    // spec 08-47, 04-29; the second: 08-48
+    // spec 08-47, 08-48, 04-29
     for (run, input, output) in [
         ("report", 1, 2 * MIB),
         ("both", 600 * KIB, 600 * KIB),

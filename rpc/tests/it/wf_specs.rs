@@ -143,7 +143,7 @@ async fn a_change_of_what_others_see_is_a_major_one() {
         ..def
     };
     let x = || var_def("x", INT);
-    // spec 01-25 (but for inherited variables)
+    // Scenario 25 of spec 01, but for inherited variables.
     for (request, expected) in [
         (var(private(x())), (0, 0)),
         (var(searchable(private(x()))), (0, 1)),

@@ -52,7 +52,7 @@ async fn types_fit() {
             set("bool", cast(variable("double"), Bool)),
             &["Cannot cast from DOUBLE to BOOL. This conversion is not supported."],
         ),
-        // spec 02-24, 02-31
+        // spec 02-24
         (
             set(
                 "str",
@@ -78,7 +78,7 @@ async fn types_fit() {
             mutating(mutate("int", VariableMutationType::And, variable("bool"))),
             &["cannot and to a int"],
         ),
-        // spec 01-48 (the refusals), 02-37, 02-38
+        // spec 01-48, 02-37, 02-38
         (
             on_condition(variable("str")),
             &["Node 1", "condition", NOT_A_BOOL],
@@ -153,7 +153,7 @@ async fn types_fit() {
             &["obj", "JSON"],
         ),
         (set("str", at_json("$.[", variable("obj"))), &["path"]),
-        // spec 01-40 is this, but for failure handlers.
+        // Scenario 40 of spec 01, but for failure handlers.
         (
             exits(returning(variable("int")), returning(variable("double"))),
             &[
