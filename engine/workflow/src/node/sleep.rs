@@ -91,9 +91,10 @@ fn maturation_ms(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &SleepNode) -> Resu
         },
         Some(SleepLength::IsoDate(date)) => {
             let text = value::as_text(&resolve(unit, at, date)?).map_err(explain)?;
-            let time: jiff::Timestamp = text.parse().map_err(|error| {
+            // Neither the text nor jiff's error, which quotes it, is told: it may come from a masked variable.
+            let time: jiff::Timestamp = text.parse().map_err(|_| {
                 Fault::var_sub(format!(
-                    "{NO_TIME}: {text:?} is no ISO-8601 instant: {error}"
+                    "{NO_TIME}: the text is no ISO-8601 instant like 2030-01-31T10:00:00Z"
                 ))
             })?;
             Ok(time.as_millisecond())
