@@ -195,11 +195,11 @@ async fn what_a_step_makes_may_not_be_too_large_either() {
         ..ListExternalEventsRequest::default()
     };
     assert!(events.found(client).await.is_empty());
-    // A timer has nobody to tell: the node fails (ruling 4 of spec 00).
+    // A timer has nobody to tell: the thread fails (spec 03, D36).
     client.run_with("timer", "t", &large()).await;
     assert_eq!(client.ended("t").await.status(), LhStatus::Error);
     let failed = client.node_run("t", 1).await;
-    assert_eq!(failed.failures[0].failure_name, "VAR_SUB_ERROR");
+    assert_eq!(failed.failures[0].failure_name, "INTERNAL_ERROR");
     assert!(failed.failures[0].message.contains("Record too large"));
     server.stop().await;
 }

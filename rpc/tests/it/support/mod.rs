@@ -3,6 +3,7 @@
 mod calls;
 mod define;
 mod expressions;
+mod http;
 mod polls;
 mod process;
 mod raw;
