@@ -245,6 +245,35 @@ async fn unclaimed_events_are_kept_for_a_while() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_wait_outlives_the_definition_of_its_event() {
+    let server = Fixture::start().await;
+    let client = &mut server.client.clone();
+    client.define_event("go").await;
+    client
+        .define(sequence("wait", vec![], vec![event("go")]))
+        .await;
+    client.run("wait", "w").await;
+    let id = Some(ExternalEventDefId {
+        name: "go".to_owned(),
+    });
+    let request = proto::littlehorse::DeleteExternalEventDefRequest { id };
+    client.delete_external_event_def(request).await.unwrap();
+    let put = client
+        .put_external_event(put_event("w", "go", "g", int(1)))
+        .await;
+    refused(put, Code::InvalidArgument, &["ExternalEventDef", "go"]);
+    // A run that gets there only now waits too.
+    let run = client.run("wait", "late").await;
+    assert_eq!(run.status(), LhStatus::Running);
+    client.define_event("go").await;
+    for run in ["w", "late"] {
+        assert!(is_taken(client, run).await, "{run}");
+        assert_eq!(client.wf_run(run).await.status(), LhStatus::Completed);
+    }
+    server.stop().await;
+}
+
 /// Whether a run's event `g` is not found.
 async fn gone(client: &mut Client, run: &str) -> bool {
     let event = ExternalEventId {

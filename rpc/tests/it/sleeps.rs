@@ -3,9 +3,10 @@
 use prost_types::Timestamp;
 use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::variable_assignment::Path;
+use proto::littlehorse::wf_spec::ParentWfSpecReference;
 use proto::littlehorse::{
-    LhStatus, ResumeWfRunRequest, SleepNode, SleepNodeRun, StopWfRunRequest, VariableAssignment,
-    VariableType, VariableValue, node_run, sleep_node, variable_value,
+    LhStatus, ResumeWfRunRequest, RunWfRequest, SleepNode, SleepNodeRun, StopWfRunRequest,
+    VariableAssignment, VariableType, VariableValue, node_run, sleep_node, variable_value,
 };
 
 use crate::support::*;
@@ -60,7 +61,7 @@ async fn a_sleep_has_many_forms() {
     define(client, "millis", VariableType::Int, sleep_until).await;
     define(client, "time", VariableType::Timestamp, sleep_until).await;
     let far = "2300-01-31T10:00:00.250Z";
-    let far_ms = 10_416_247_200_250;
+    let far_ms = 10_416_420_000_250;
     // How long after its arrival, or until when, each is to end.
     for (run, spec, x, after, until) in [
         ("day", "int", int(86_400), Some(86_400_000), None),
@@ -182,5 +183,39 @@ async fn a_sleep_goes_on_through_stops_and_restarts() {
     };
     client.resume_wf_run(request).await.unwrap();
     assert_eq!(client.wf_run("stopped").await.status(), LhStatus::Completed);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn overdue_timers_fire_in_the_order_of_their_times() {
+    let mut server = Fixture::start().await;
+    let client = &mut server.client.clone();
+    // A family of runs lives in one group; between groups the order is undefined.
+    client.define(sequence("family", vec![], vec![])).await;
+    client.define_task(task_def("work", &[], None)).await;
+    let until_x = sleep_until(variable("x"));
+    let work = Kind::Task(task("work", vec![]));
+    let x = vec![required(var_def("x", VariableType::Int))];
+    let mut child = sequence("child", x, vec![until_x, work]);
+    child.parent_wf_spec = Some(ParentWfSpecReference {
+        wf_spec_name: "family".to_owned(),
+        wf_spec_major_version: 0,
+    });
+    client.define(child).await;
+    let start = millis(client.run("family", "f").await.start_time) + 300;
+    for (name, after) in [("third", 30), ("first", 10), ("fourth", 40), ("second", 20)] {
+        let request = RunWfRequest {
+            parent_wf_run_id: Some(id("f")),
+            ..run_request("child", name, &[("x", int(start + after))])
+        };
+        client.run_wf(request).await.unwrap();
+    }
+    server.stop_until(start + 50).await;
+    let client = &mut server.client.clone();
+    let mut polls = client.polling("work").await;
+    for name in ["first", "second", "third", "fourth"] {
+        polls.ask().await;
+        assert_eq!(run_of(&polls.next().await), format!("f_{name}"));
+    }
     server.stop().await;
 }

@@ -6,8 +6,9 @@ use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::variable_assignment::Path;
 use proto::littlehorse::{
     ExitNode, FailureDef, GetLatestWfSpecRequest, LhStatus, ListNodeRunsRequest,
-    ListVariablesRequest, NodeRun, PutWfSpecRequest, ThreadType, ThreadVarDef, TypeDefinition,
-    VariableAssignment, VariableDef, VariableId, VariableType, VariableValue, exit_node, node_run,
+    ListTaskRunsRequest, ListVariablesRequest, NodeRun, PutWfSpecRequest, ThreadType, ThreadVarDef,
+    TypeDefinition, VariableAssignment, VariableDef, VariableId, VariableType, VariableValue,
+    exit_node, node_run,
 };
 use tonic::Code;
 
@@ -280,6 +281,50 @@ async fn node_runs_are_listed_in_their_order() {
     for (run, thread) in [("r", Some(1)), ("r", Some(-1)), ("nobody", None)] {
         assert!(node_runs(client, run, thread).await.is_empty());
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn task_runs_are_listed_in_their_order() {
+    let server = Fixture::start().await;
+    let client = &mut server.client.clone();
+    client.define_task(task_def("work", &[], None)).await;
+    let work = || Kind::Task(task("work", vec![]));
+    let mut kinds = vec![nop(); 10];
+    for position in [1, 2, 10] {
+        kinds[position - 1] = work();
+    }
+    client.define(sequence("three", vec![], kinds)).await;
+    client.run("three", "r").await;
+    let request = || ListTaskRunsRequest {
+        wf_run_id: Some(id("r")),
+        ..ListTaskRunsRequest::default()
+    };
+    for guid in ["0-1", "0-2", "0-10"] {
+        let task = client.claim("work").await;
+        assert_eq!(task.task_run_id.as_ref().unwrap().task_guid, guid);
+        client.report(success(&task, None)).await;
+    }
+    // spec 04-58
+    let found = request().found(client).await;
+    let guids: Vec<_> = found
+        .iter()
+        .map(|task| &*task.id.as_ref().unwrap().task_guid)
+        .collect();
+    assert_eq!(guids, ["0-1", "0-2", "0-10"]);
+    for task_run in &found {
+        assert_eq!(
+            task_run,
+            &client
+                .task_run("r", &task_run.id.as_ref().unwrap().task_guid)
+                .await
+        );
+    }
+    let none = ListTaskRunsRequest {
+        wf_run_id: Some(id("nobody")),
+        ..request()
+    };
+    assert!(none.found(client).await.is_empty());
     server.stop().await;
 }
 
