@@ -291,6 +291,7 @@ async fn content_is_checked_against_its_type() {
     let server = Fixture::start().await;
     let client = &mut server.client.clone();
     let array = |text: &str| value(variable_value::Value::JsonArr(text.to_owned()));
+    let yes = || value(variable_value::Value::Bool(true));
     let types: [(&str, Option<ReturnType>); 5] = [
         ("int", Some(returns(Some(VariableType::Int)))),
         ("double", Some(returns(Some(VariableType::Double)))),
@@ -310,7 +311,7 @@ async fn content_is_checked_against_its_type() {
         ("json", json(r#"{"a":1}"#), json(r#"{"a":1}"#)),
         ("void", text("anything"), text("anything")),
         ("any", array("[1]"), array("[1]")),
-        ("any", boolean(true), boolean(true)),
+        ("any", yes(), yes()),
     ] {
         let request = PutExternalEventRequest {
             guid: None,
@@ -328,7 +329,7 @@ async fn content_is_checked_against_its_type() {
     for (def, content, words) in [
         ("int", text("1"), &["Invalid type", "int", "STR"][..]),
         ("int", double(1.5), &["Invalid type", "DOUBLE"]),
-        ("double", boolean(true), &["Invalid type", "double", "BOOL"]),
+        ("double", yes(), &["Invalid type", "double", "BOOL"]),
         ("json", array("[1]"), &["Invalid type", "json", "JSON_ARR"]),
         ("json", json("{"), &["json", "JSON"]),
         ("any", json("{"), &["any", "JSON"]),
