@@ -1,16 +1,19 @@
 //! The data directory: what it holds, and whether this build may use it.
 //!
 //! ```text
+//!   DIR/LOCK               held by the process that uses it
 //!   DIR/ironhorse.json     format, number of groups, secret of the bookmarks: written once
 //!   DIR/log/               the embedded log
 //!   DIR/groups/metadata/   RocksDB of the metadata group
 //!   DIR/groups/0/ …        RocksDB of each group
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wal::GroupId;
@@ -18,14 +21,20 @@ use wal::GroupId;
 /// The newest format that this build reads, and the one that it makes.
 const FORMAT: u32 = 1;
 const IDENTITY: &str = "ironhorse.json";
+const LOCK: &str = "LOCK";
+const LOG: &str = "log";
+const GROUPS: &str = "groups";
 /// Groups of a new directory, unless something else is asked for.
 const DEFAULT_GROUPS: u16 = 2;
 const MAX_GROUPS: u16 = 256;
 
 /// The directory cannot be used; the text says what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct DataDirError(String);
+#[error("data directory {path}: {what}")]
+pub struct DataDirError {
+    path: String,
+    what: String,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Identity {
@@ -34,85 +43,25 @@ struct Identity {
     bookmark_secret: String,
 }
 
-/// An opened data directory.
+/// An opened data directory. While it, or a clone of it, exists, no other process can open it.
 #[derive(Debug, Clone)]
 pub struct DataDir {
     path: PathBuf,
     groups: u16,
     secret: [u8; 32],
+    _lock: Arc<File>,
 }
 
 impl DataDir {
     /// Opens the directory, or makes it with `groups` groups.
     ///
     /// # Errors
-    /// It is damaged, of a newer format, or was made with another number of groups.
+    /// It is in use, damaged, incomplete, of a newer format, or was made with another number of groups.
     pub fn open(path: &Path, groups: Option<u16>) -> Result<DataDir, DataDirError> {
-        let fail =
-            |what: String| DataDirError(format!("data directory {}: {what}", path.display()));
-        if groups.is_some_and(|groups| groups == 0 || groups > MAX_GROUPS) {
-            return Err(fail(format!(
-                "the number of groups must be between 1 and {MAX_GROUPS}"
-            )));
-        }
-        let file = path.join(IDENTITY);
-        if !file.exists() {
-            let holds_data = path.join("log").exists() || path.join("groups").exists();
-            if holds_data {
-                return Err(fail(format!(
-                    "{IDENTITY} is missing, but there is data: restore it from a backup"
-                )));
-            }
-            DataDir::create(path, &file, groups.unwrap_or(DEFAULT_GROUPS))
-                .map_err(|error| fail(error.to_string()))?;
-        }
-        let text =
-            fs::read_to_string(&file).map_err(|error| fail(format!("{IDENTITY}: {error}")))?;
-        let identity: Identity = serde_json::from_str(&text).map_err(|error| {
-            fail(format!(
-                "{IDENTITY} is damaged ({error}): restore it from a backup"
-            ))
-        })?;
-        if identity.format > FORMAT {
-            let newer = identity.format;
-            return Err(fail(format!(
-                "it is of format {newer}, this version reads up to {FORMAT}: use the newer ironhorse that wrote it"
-            )));
-        }
-        if let Some(asked) = groups.filter(|asked| *asked != identity.groups) {
-            let made = identity.groups;
-            return Err(fail(format!(
-                "it was made with {made} groups, and {asked} were asked for; the number is fixed when a directory is made: start with \
-                 --groups {made}, or without --groups"
-            )));
-        }
-        let secret = parse_secret(&identity.bookmark_secret).ok_or_else(|| {
-            fail(format!(
-                "{IDENTITY} is damaged (bookmark_secret): restore it from a backup"
-            ))
-        })?;
-        Ok(DataDir {
-            path: path.to_owned(),
-            groups: identity.groups,
-            secret,
+        open(path, groups).map_err(|what| DataDirError {
+            path: path.display().to_string(),
+            what,
         })
-    }
-
-    fn create(path: &Path, file: &Path, groups: u16) -> std::io::Result<()> {
-        fs::create_dir_all(path)?;
-        let mut secret = [0; 32];
-        fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
-        let bookmark_secret = hex(&secret);
-        let identity = Identity {
-            format: FORMAT,
-            groups,
-            bookmark_secret,
-        };
-        let part = file.with_extension("new");
-        fs::write(&part, serde_json::to_vec_pretty(&identity)?)?;
-        fs::File::open(&part)?.sync_all()?;
-        fs::rename(&part, file)?;
-        fs::File::open(path)?.sync_all()
     }
 
     /// How many groups it was made with.
@@ -127,18 +76,175 @@ impl DataDir {
 
     /// Where the log is.
     pub fn log(&self) -> PathBuf {
-        self.path.join("log")
+        self.path.join(LOG)
     }
 
     /// Where a group's base store is.
     pub fn group(&self, id: GroupId) -> PathBuf {
-        self.path.join("groups").join(id.to_string())
+        self.path.join(GROUPS).join(id.to_string())
     }
 
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The groups whose stores are in it, the metadata group first.
+    pub fn group_ids(&self) -> impl Iterator<Item = GroupId> + use<> {
+        group_ids(self.groups)
+    }
+
+    /// Nothing that was there when the directory was made is missing. What the log and the stores hold, they check
+    /// themselves.
+    fn check_complete(&self) -> Result<(), String> {
+        let advice = "restore the whole directory from a backup";
+        let groups = self.path.join(GROUPS);
+        let mut parts =
+            std::iter::once(self.log()).chain(self.group_ids().map(|id| self.group(id)));
+        if let Some(part) = parts.find(|part| !part.is_dir()) {
+            let name = part.strip_prefix(&self.path).unwrap_or(&part).display();
+            return Err(format!("{name} is missing: {advice}"));
+        }
+        let known: BTreeSet<String> = self.group_ids().map(|id| id.to_string()).collect();
+        let found = names(&groups).map_err(|error| format!("{GROUPS}: {error}"))?;
+        if let Some(stray) = found.iter().find(|name| !known.contains(*name)) {
+            let made = self.groups;
+            return Err(format!(
+                "{GROUPS}/{stray} is there, but {IDENTITY} says that it was made with {made} groups: {advice}"
+            ));
+        }
+        // Stores are made after the log's first segment.
+        let log = names(&self.log()).map_err(|error| format!("{LOG}: {error}"))?;
+        let is_segment = |name: &String| Path::new(name).extension().is_some_and(|it| it == "log");
+        if !log.iter().any(is_segment) && holds_files(&groups) {
+            return Err(format!(
+                "{LOG} is empty, but there is data in {GROUPS}: {advice}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path, groups: Option<u16>) -> Result<DataDir, String> {
+    if groups.is_some_and(|groups| !(1..=MAX_GROUPS).contains(&groups)) {
+        return Err(format!(
+            "the number of groups must be between 1 and {MAX_GROUPS}"
+        ));
+    }
+    let lock = lock(path)?;
+    let file = path.join(IDENTITY);
+    if !file.exists() {
+        for part in [LOG, GROUPS] {
+            if holds_files(&path.join(part)) {
+                return Err(format!(
+                    "{IDENTITY} is missing, but there is data in {part}: restore it from a backup"
+                ));
+            }
+        }
+        create(path, &file, groups.unwrap_or(DEFAULT_GROUPS)).map_err(|error| error.to_string())?;
+    }
+    let text = fs::read(&file).map_err(|error| format!("{IDENTITY}: {error}"))?;
+    let (identity, secret) = read(&text)?;
+    if let Some(asked) = groups.filter(|asked| *asked != identity.groups) {
+        let made = identity.groups;
+        return Err(format!(
+            "it was made with {made} groups, and {asked} were asked for; the number is fixed when a directory is made: start with \
+             --groups {made}, or without --groups"
+        ));
+    }
+    let dir = DataDir {
+        path: path.to_owned(),
+        groups: identity.groups,
+        secret,
+        _lock: Arc::new(lock),
+    };
+    dir.check_complete()?;
+    Ok(dir)
+}
+
+/// Takes the directory for this process, before anything in it is looked at.
+fn lock(path: &Path) -> Result<File, String> {
+    let opened = fs::create_dir_all(path).and_then(|()| {
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true);
+        options.open(path.join(LOCK))
+    });
+    let file = opened.map_err(|error| format!("{error} (choose another with --data-dir)"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(
+            "it is in use by another ironhorse: stop that one, or use another --data-dir"
+                .to_owned(),
+        ),
+        Err(TryLockError::Error(error)) => Err(format!("{LOCK}: {error}")),
+    }
+}
+
+/// The identity in `text`, and its secret.
+fn read(text: &[u8]) -> Result<(Identity, [u8; 32]), String> {
+    let damaged =
+        |what: String| format!("{IDENTITY} is damaged ({what}): restore it from a backup");
+    let json: serde_json::Value =
+        serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
+    // First of all: a newer format may look otherwise.
+    if let Some(newer) = json["format"].as_u64().filter(|it| *it > u64::from(FORMAT)) {
+        return Err(format!(
+            "it is of format {newer}, this version reads up to {FORMAT}: use the newer ironhorse that wrote it"
+        ));
+    }
+    let identity: Identity =
+        serde_json::from_value(json).map_err(|error| damaged(error.to_string()))?;
+    if identity.format == 0 || !(1..=MAX_GROUPS).contains(&identity.groups) {
+        let Identity { format, groups, .. } = identity;
+        return Err(damaged(format!("format {format}, {groups} groups")));
+    }
+    let secret = parse_secret(&identity.bookmark_secret)
+        .ok_or_else(|| damaged("bookmark_secret".to_owned()))?;
+    Ok((identity, secret))
+}
+
+/// The identity comes last: a directory that has one has all the others too, so that one that is missing later is noticed.
+fn create(path: &Path, file: &Path, groups: u16) -> std::io::Result<()> {
+    fs::create_dir_all(path.join(LOG))?;
+    for id in group_ids(groups) {
+        fs::create_dir_all(path.join(GROUPS).join(id.to_string()))?;
+    }
+    File::open(path.join(GROUPS))?.sync_all()?;
+    File::open(path)?.sync_all()?;
+    let mut secret = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut secret)?;
+    let bookmark_secret = hex(&secret);
+    let identity = Identity {
+        format: FORMAT,
+        groups,
+        bookmark_secret,
+    };
+    let part = file.with_extension("new");
+    fs::write(&part, serde_json::to_vec_pretty(&identity)?)?;
+    File::open(&part)?.sync_all()?;
+    fs::rename(&part, file)?;
+    File::open(path)?.sync_all()
+}
+
+/// All groups of a directory.
+fn group_ids(groups: u16) -> impl Iterator<Item = GroupId> {
+    std::iter::once(GroupId::METADATA).chain((0..groups).map(GroupId))
+}
+
+/// Whether there is a file in the directory or below. One that is not there holds none.
+fn holds_files(dir: &Path) -> bool {
+    names(dir).is_ok_and(|names| {
+        names.iter().any(|name| {
+            let path = dir.join(name);
+            !path.is_dir() || holds_files(&path)
+        })
+    })
+}
+
+fn names(dir: &Path) -> std::io::Result<Vec<String>> {
+    fs::read_dir(dir)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -163,40 +269,70 @@ fn parse_secret(text: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
 
+    fn refusal(path: &Path, groups: Option<u16>) -> String {
+        DataDir::open(path, groups).unwrap_err().to_string()
+    }
+
     #[test]
-    fn a_directory_is_refused_with_what_to_do() {
+    fn a_directory_is_made_once_and_used_by_one() {
         let dir = tempfile::tempdir().unwrap();
         let made = DataDir::open(dir.path(), Some(3)).unwrap();
         assert_eq!(made.groups(), 3);
-        assert_eq!(
-            DataDir::open(dir.path(), None).unwrap().secret(),
-            made.secret()
-        );
-        let error = DataDir::open(dir.path(), Some(4)).unwrap_err().to_string();
+        assert!(refusal(dir.path(), None).contains("in use by another ironhorse"));
+        let secret = made.secret();
+        let clone = made.clone();
+        drop(made);
+        assert!(refusal(dir.path(), None).contains("in use"));
+        drop(clone);
+        assert_eq!(DataDir::open(dir.path(), None).unwrap().secret(), secret);
+        let error = refusal(dir.path(), Some(4));
         assert!(
             error.contains("made with 3 groups") && error.contains("--groups 3"),
             "{error}"
         );
-        let file = dir.path().join(IDENTITY);
-        let text = fs::read_to_string(&file).unwrap();
-        fs::write(&file, text.replace("\"format\": 1", "\"format\": 2")).unwrap();
-        let error = DataDir::open(dir.path(), None).unwrap_err().to_string();
-        assert!(error.contains("newer ironhorse"), "{error}");
-        fs::write(&file, "{").unwrap();
-        assert!(
-            DataDir::open(dir.path(), None)
-                .unwrap_err()
-                .to_string()
-                .contains("damaged")
-        );
-        fs::remove_file(&file).unwrap();
-        fs::create_dir(dir.path().join("log")).unwrap();
-        assert!(
-            DataDir::open(dir.path(), None)
-                .unwrap_err()
-                .to_string()
-                .contains("restore")
-        );
         assert!(DataDir::open(&dir.path().join("new"), Some(0)).is_err());
+        assert!(DataDir::open(&dir.path().join("new"), Some(MAX_GROUPS + 1)).is_err());
+    }
+
+    #[test]
+    fn a_creation_that_was_broken_off_is_taken_up() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("groups/metadata")).unwrap();
+        fs::create_dir(dir.path().join("log")).unwrap();
+        fs::write(dir.path().join("ironhorse.new"), "{").unwrap();
+        assert_eq!(DataDir::open(dir.path(), Some(1)).unwrap().groups(), 1);
+    }
+
+    #[test]
+    fn an_identity_is_read_or_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(DataDir::open(dir.path(), Some(3)).unwrap());
+        let file = dir.path().join(IDENTITY);
+        let good = fs::read_to_string(&file).unwrap();
+        for (from, to, words) in [
+            ("\"format\": 1", "\"format\": 2", "newer ironhorse"),
+            ("\"groups\"", "\"partitions\"", "damaged"),
+            ("\"format\": 1", "\"format\": 0", "damaged"),
+            ("\"groups\": 3", "\"groups\": 0", "damaged"),
+            ("\"groups\": 3", "\"groups\": 2", "groups/2 is there"),
+            ("\"groups\": 3", "\"groups\": 4", "groups/3 is missing"),
+            (
+                "\"bookmark_secret\": \"",
+                "\"bookmark_secret\": \"x",
+                "damaged",
+            ),
+            (good.as_str(), "", "damaged"),
+            (good.as_str(), "{\"format\": 7}", "newer ironhorse"),
+        ] {
+            assert!(good.contains(from));
+            fs::write(&file, good.replace(from, to)).unwrap();
+            let error = refusal(dir.path(), None);
+            assert!(error.contains(words), "{to}: {error}");
+        }
+        fs::write(&file, [0xFF, 0xFE]).unwrap();
+        assert!(refusal(dir.path(), None).contains("damaged"));
+        fs::remove_file(&file).unwrap();
+        fs::write(dir.path().join("log/x"), "").unwrap();
+        assert!(refusal(dir.path(), None).contains("restore it from a backup"));
     }
 }

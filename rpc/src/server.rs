@@ -12,19 +12,20 @@ use proto::ironhorse::v1::metadata_command::Command;
 use proto::littlehorse::LhHostInfo;
 use proto::littlehorse::little_horse_server::{LittleHorseServer, SERVICE_NAME};
 use query::Secret;
-use runtime::{Clock, Engine, EngineOptions, GroupSetup, Health, Outlet};
+use runtime::{Clock, Engine, EngineError, EngineOptions, GroupSetup, Health, Outlet};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tonic::transport::server::TcpIncoming;
-use wal::GroupId;
 use wal::embedded::{EmbeddedLog, Options};
+use wal::{GroupId, Position, WalError};
 use workflow::{Metadata, Workflows};
 
 use crate::coalesce::Coalescing;
-use crate::service::{Api, NameUnbuilt, RequestIds, Service};
-use crate::{Config, DataDir, http};
+use crate::http::{Endpoints, Running};
+use crate::service::{Api, RequestIds, Service, StockAnswers};
+use crate::{Config, DataDir};
 
 /// The server cannot start; the text says why, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +61,12 @@ impl Outlet for OnRuntime {
 
 /// A running server.
 pub struct Server {
+    /// Locked as long as this exists.
+    dir: DataDir,
     engine: Arc<Engine>,
     log: Arc<EmbeddedLog>,
     addr: SocketAddr,
-    http_addr: Option<SocketAddr>,
+    http: Option<Endpoints>,
     stopping: watch::Sender<bool>,
     grpc: JoinHandle<Result<(), tonic::transport::Error>>,
 }
@@ -74,6 +77,8 @@ impl Server {
         let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
         let dir = DataDir::open(&config.data_dir, config.groups).map_err(|e| fail(&e))?;
         tracing::info!(dir = %dir.path().display(), groups = dir.groups(), "opening the data directory");
+        let (stopping, is_stopping) = watch::channel(false);
+        let http = Endpoints::start(config.http, dir.path().to_owned(), is_stopping.clone()).await;
         let (engine, log) = tokio::task::spawn_blocking({
             let (dir, cache) = (dir.clone(), config.cache_mib << 20);
             let options = EngineOptions {
@@ -92,31 +97,29 @@ impl Server {
             ))
         })?;
         let addr = listener.local_addr().map_err(|e| fail(&e))?;
-        let (stopping, is_stopping) = watch::channel(false);
+        let advertised = advertised(config, addr)?;
         let service = Arc::new(Service {
             engine: Arc::clone(&engine),
             ids: RequestIds::new().map_err(|e| fail(&e))?,
             secret: Secret::new(dir.secret()),
-            advertised: advertised(config, addr)?,
+            advertised: advertised.clone(),
             stopping: is_stopping.clone(),
         });
         let ids = RequestIds::new().map_err(|e| fail(&e))?;
         bootstrap(&engine, &ids).await?;
-        let grpc = serve(service, listener, is_stopping.clone())
+        let grpc = serve(service, listener, is_stopping)
             .await
             .map_err(|e| fail(&e))?;
-        let http_addr = http::start(
-            config.http,
-            Arc::clone(&engine),
-            dir.path().to_owned(),
-            is_stopping,
-        )
-        .await;
+        if let Some(http) = &http {
+            let engine = Arc::clone(&engine);
+            http.ready(Running { engine, advertised });
+        }
         Ok(Server {
+            dir,
             engine,
             log,
             addr,
-            http_addr,
+            http,
             stopping,
             grpc,
         })
@@ -129,7 +132,7 @@ impl Server {
 
     /// Where HTTP is served, if its port was free.
     pub fn http_addr(&self) -> Option<SocketAddr> {
-        self.http_addr
+        self.http.as_ref().map(Endpoints::addr)
     }
 
     /// Waits until a group fails: the server cannot go on then.
@@ -155,12 +158,16 @@ impl Server {
             Err(_) => tracing::warn!("some calls were still open and are broken off"),
         }
         let (engine, log) = (self.engine, self.log);
-        tokio::task::spawn_blocking(move || {
+        let closed = tokio::task::spawn_blocking(move || {
             engine.stop();
             log.close();
         })
-        .await
-        .map_err(|error| ServerError(error.to_string()))
+        .await;
+        if let Some(http) = self.http {
+            http.stop().await;
+        }
+        drop(self.dir);
+        closed.map_err(|error| ServerError(error.to_string()))
     }
 }
 
@@ -171,23 +178,15 @@ fn open_engine(
     options: &EngineOptions,
 ) -> Result<(Engine, Arc<EmbeddedLog>), ServerError> {
     let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
-    let log = EmbeddedLog::open(&dir.log(), Options::default()).map_err(|error| match error {
-        wal::WalError::Locked(path) => ServerError(format!(
-            "{path} is in use by another ironhorse: stop that one, or use another --data-dir"
-        )),
-        other => fail(&other),
-    })?;
+    let log = EmbeddedLog::open(&dir.log(), Options::default()).map_err(|e| fail(&e))?;
     let shared = Shared::new(cache_bytes, 16 << 20);
-    let ids: Vec<GroupId> = std::iter::once(GroupId::METADATA)
-        .chain((0..dir.groups()).map(GroupId))
-        .collect();
+    let ids: Vec<GroupId> = dir.group_ids().collect();
     let bases = std::thread::scope(|scope| {
         let opening: Vec<_> = ids
             .iter()
             .map(|id| {
                 let shared = &shared;
                 scope.spawn(move || {
-                    std::fs::create_dir_all(dir.group(*id)).map_err(|error| error.to_string())?;
                     RocksBase::open(&dir.group(*id), shared).map_err(|error| error.to_string())
                 })
             })
@@ -202,6 +201,9 @@ fn open_engine(
             .collect::<Result<Vec<_>, String>>()
     })
     .map_err(ServerError)?;
+    for (id, base) in ids.iter().zip(&bases) {
+        check_base(dir, *id, base, log.end())?;
+    }
     let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
         let app: Arc<dyn runtime::Application> = if id == GroupId::METADATA {
             Arc::new(Metadata::new(dir.groups()))
@@ -222,7 +224,39 @@ fn open_engine(
         setups.collect(),
         options,
     );
-    Ok((engine.map_err(|e| fail(&e))?, log))
+    let engine = engine.map_err(|error| match error {
+        EngineError::Log(WalError::Truncated { partition, .. }) => ServerError(format!(
+            "the store {} is older than the log reaches back: {RESTORE}",
+            dir.group(partition.group).display()
+        )),
+        other => fail(&other),
+    })?;
+    Ok((engine, log))
+}
+
+/// What to do when log and stores do not belong together.
+const RESTORE: &str = "restore the whole data directory from one backup";
+
+/// A store is never ahead of the log, unless the log was lost or replaced: then it lacks what was acknowledged. Looked at
+/// before anything is written to the log, which would make it longer.
+fn check_base(
+    dir: &DataDir,
+    id: GroupId,
+    base: &RocksBase,
+    end: Position,
+) -> Result<(), ServerError> {
+    let applied = base
+        .applied()
+        .map_err(|error| ServerError(error.to_string()))?;
+    match applied {
+        Some(applied) if applied.position > end => Err(ServerError(format!(
+            "the log {} ends at position {end}, before {}, which the store {} has: {RESTORE}",
+            dir.log().display(),
+            applied.position,
+            dir.group(id).display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Creates what a fresh cluster needs (spec 08, section 6); nothing happens later.
@@ -291,7 +325,7 @@ async fn serve(
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .http2_max_pending_accept_reset_streams(Some(10_000))
-        .layer(NameUnbuilt)
+        .layer(StockAnswers)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
@@ -302,6 +336,11 @@ async fn serve(
     let stop = async move {
         // The sender is kept by the server; without it there is nothing to wait for.
         let _ = stopping.wait_for(|stopping| *stopping).await;
+        for service in ["", SERVICE_NAME] {
+            reporter
+                .set_service_status(service, tonic_health::ServingStatus::NotServing)
+                .await;
+        }
     };
     Ok(tokio::spawn(
         server.serve_with_incoming_shutdown(incoming, stop),

@@ -14,6 +14,7 @@ use proto::littlehorse::{
 use runtime::Rejection;
 
 use crate::key;
+use crate::time::timestamp_ms;
 use crate::value::Used;
 
 /// A WfSpec with what execution needs to know about it.
@@ -45,6 +46,11 @@ impl Spec {
     /// Its id.
     pub fn id(&self) -> WfSpecId {
         self.wf_spec.id.clone().unwrap_or_default()
+    }
+
+    /// When it was created, milliseconds since the epoch.
+    pub fn created_ms(&self) -> i64 {
+        timestamp_ms(self.wf_spec.created_at.as_ref())
     }
 
     /// A thread.
@@ -117,13 +123,21 @@ fn decode<T: Message + Default>(raw: &[u8]) -> Option<T> {
     T::decode(raw).ok()
 }
 
-/// A WfSpec by its exact id; a deleted one too, for the runs that are on it.
-pub fn wf_spec_of_run(view: &GlobalView, tenant: &str, id: &WfSpecId) -> Option<Arc<Spec>> {
-    [key::WF_SPECS, key::RETIRED_WF_SPECS]
-        .into_iter()
-        .find_map(|table| {
-            let key = key::wf_spec(table, tenant, &id.name, id.major_version, id.revision);
-            view.get_decoded(&key, |raw| decode(raw).map(Spec::new))
+/// The WfSpec that a run is on: by its exact id and its time of creation, since after a deletion another one may have the
+/// same id. A deleted one too.
+pub fn wf_spec_of_run(
+    view: &GlobalView,
+    tenant: &str,
+    id: &WfSpecId,
+    created_ms: i64,
+) -> Option<Arc<Spec>> {
+    let find = |key: &[u8]| view.get_decoded(key, |raw| decode(raw).map(Spec::new));
+    let (major, revision) = (id.major_version, id.revision);
+    find(&key::wf_spec(tenant, &id.name, major, revision))
+        .filter(|spec| spec.created_ms() == created_ms)
+        .or_else(|| {
+            let key = key::retired_wf_spec(tenant, &id.name, major, revision, created_ms);
+            find(&key)
         })
 }
 
@@ -137,7 +151,7 @@ pub fn wf_spec(
     revision: Option<i32>,
 ) -> Option<Arc<Spec>> {
     let key = match (major, revision) {
-        (Some(major), Some(revision)) => key::wf_spec(key::WF_SPECS, tenant, name, major, revision),
+        (Some(major), Some(revision)) => key::wf_spec(tenant, name, major, revision),
         _ => view.last_key(&key::wf_spec_versions(tenant, name, major))?,
     };
     view.get_decoded(&key, |raw| decode(raw).map(Spec::new))

@@ -5,7 +5,7 @@ use runtime::{Rejection, RejectionCode, SubmitError};
 use tonic::{Code, Status};
 
 /// What clients are told of a defect of ours.
-const INTERNAL: &str =
+pub(super) const INTERNAL: &str =
     "An unexpected internal error occurred. Please contact support for assistance.";
 
 pub(crate) fn internal(error: impl std::fmt::Display) -> Status {

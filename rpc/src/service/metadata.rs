@@ -1,6 +1,5 @@
 //! TaskDef, ExternalEventDef and WfSpec (spec 01; spec 07, section 4.10).
 
-use index::KeyRange;
 use prost::Message;
 use proto::ironhorse::v1::metadata_command::Command;
 use proto::littlehorse::search_wf_spec_request::WfSpecCriteria;
@@ -14,6 +13,7 @@ use proto::littlehorse::{
 use tonic::{Request, Response, Status};
 use workflow::{key, spec};
 
+use super::page::Page;
 use super::{PageRequest, Service, criteria};
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -205,20 +205,6 @@ impl Service {
     ) -> Answer<WfSpecIdList> {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
-        let tenant = caller.tenant.as_str();
-        let all = || key::named_prefix(key::WF_SPECS, tenant, "");
-        let (range, task_def): (KeyRange, Option<String>) = match &request.wf_spec_criteria {
-            Some(WfSpecCriteria::Name(name)) if !name.is_empty() => {
-                (key::wf_spec_versions(tenant, name, None), None)
-            }
-            Some(WfSpecCriteria::Prefix(prefix)) => {
-                (key::named_prefix(key::WF_SPECS, tenant, prefix), None)
-            }
-            Some(WfSpecCriteria::TaskDefName(name)) if !name.is_empty() => {
-                (all(), Some(name.clone()))
-            }
-            _ => (all(), None),
-        };
         let plain = SearchWfSpecRequest {
             limit: None,
             bookmark: None,
@@ -230,18 +216,35 @@ impl Service {
             limit: request.limit,
             bookmark: request.bookmark.as_ref(),
         };
-        let page = self.metadata_page(&caller, &asked, range, |value| {
-            let wf_spec = WfSpec::decode(&value[..]).ok()?;
-            if task_def.as_ref().is_some_and(|name| !uses(&wf_spec, name)) {
-                return None;
+        let tenant = caller.tenant.as_str();
+        let prefixed = |prefix: &str| key::named_prefix(key::WF_SPECS, tenant, prefix);
+        let range = match &request.wf_spec_criteria {
+            Some(WfSpecCriteria::TaskDefName(task_def)) if !task_def.is_empty() => {
+                let page = self.metadata_page_by_age(&caller, &asked, &prefixed(""), |value| {
+                    let wf_spec = WfSpec::decode(&value[..]).ok()?;
+                    let created = proto::time::to_millis(wf_spec.created_at.as_ref()?);
+                    uses(&wf_spec, task_def).then_some((created, wf_spec.id?))
+                })?;
+                return Ok(answer(page));
             }
-            wf_spec.id
+            Some(WfSpecCriteria::Name(name)) if !name.is_empty() => {
+                key::wf_spec_versions(tenant, name, None)
+            }
+            Some(WfSpecCriteria::Prefix(prefix)) => prefixed(prefix),
+            _ => prefixed(""),
+        };
+        let page = self.metadata_page(&caller, &asked, range, |value| {
+            WfSpec::decode(&value[..]).ok()?.id
         })?;
-        Ok(Response::new(WfSpecIdList {
-            results: page.results,
-            bookmark: page.bookmark,
-        }))
+        Ok(answer(page))
     }
+}
+
+fn answer(page: Page<WfSpecId>) -> Response<WfSpecIdList> {
+    Response::new(WfSpecIdList {
+        results: page.results,
+        bookmark: page.bookmark,
+    })
 }
 
 /// Whether a TASK node of the spec names this TaskDef.

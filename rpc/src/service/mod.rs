@@ -10,9 +10,9 @@ mod naming;
 mod node_run;
 mod page;
 mod poll;
+mod stock;
 mod task_run;
 mod tenancy;
-mod unbuilt;
 mod wf_run;
 mod wf_run_search;
 
@@ -36,7 +36,7 @@ pub(crate) use api::Api;
 pub(crate) use context::Caller;
 pub(crate) use naming::RequestIds;
 pub(crate) use page::{PageRequest, criteria};
-pub(crate) use unbuilt::NameUnbuilt;
+pub(crate) use stock::StockAnswers;
 
 /// The largest command, in bytes (spec 08, section 7.6).
 const MAX_COMMAND: usize = 1_047_000;

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::ops::Bound;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
+use index::key::KeyWriter;
 use index::{Family, KeyRange};
 use prost::Message;
 use query::{Bookmark, Digest, Merge, Search};
@@ -109,17 +110,50 @@ impl Service {
         mut range: KeyRange,
         mut take: impl FnMut(&Bytes) -> Option<T>,
     ) -> Result<Page<T>, Status> {
-        let (mut filling, after) = self.open_page(caller, request)?;
+        let (filling, after) = self.open_page(caller, request)?;
         if let Some(after) = after {
             range.start = Bound::Excluded(after);
         }
-        for (key, value) in self.metadata().scan(&range, usize::MAX, false) {
-            let Some(result) = take(&value) else { continue };
+        let rows = self.metadata().scan(&range, usize::MAX, false).into_iter();
+        let results = rows.filter_map(|(key, value)| Some((key, take(&value)?)));
+        Ok(self.fill_page(filling, results))
+    }
+
+    /// Like [`Service::metadata_page`], oldest first. `take` also says when the object was created, in milliseconds since
+    /// the epoch. All of the range is read for each page: there is no index of the metadata, which is small.
+    pub(super) fn metadata_page_by_age<T: Message>(
+        &self,
+        caller: &Caller,
+        request: &PageRequest<'_>,
+        range: &KeyRange,
+        mut take: impl FnMut(&Bytes) -> Option<(i64, T)>,
+    ) -> Result<Page<T>, Status> {
+        let (filling, after) = self.open_page(caller, request)?;
+        let rows = self.metadata().scan(range, usize::MAX, false).into_iter();
+        let mut results: Vec<(Bytes, T)> = rows
+            .filter_map(|(key, value)| {
+                let (created_ms, result) = take(&value)?;
+                let mut place = BytesMut::from(&KeyWriter::new().i64(created_ms).finish()[..]);
+                place.put_slice(&key);
+                Some((place.freeze(), result))
+            })
+            .filter(|(place, _)| after.as_ref().is_none_or(|after| place > after))
+            .collect();
+        results.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(self.fill_page(filling, results.into_iter()))
+    }
+
+    fn fill_page<T: Message>(
+        &self,
+        mut filling: Filling<T>,
+        results: impl Iterator<Item = (Bytes, T)>,
+    ) -> Page<T> {
+        for (key, result) in results {
             if !filling.add(key, result) {
-                return Ok(self.close_page(filling, true));
+                return self.close_page(filling, true);
             }
         }
-        Ok(self.close_page(filling, false))
+        self.close_page(filling, false)
     }
 
     /// An empty page, and the key that its results come after.

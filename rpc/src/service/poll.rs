@@ -14,7 +14,11 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::stock::reword_in_stream;
 use super::{Service, error};
+
+/// The longest name or version of a worker, in bytes.
+const MAX_NAME: usize = 1024;
 
 /// The worker's end of a stream. The channel holds no more than the worker has asked for.
 struct Worker {
@@ -64,6 +68,10 @@ impl Service {
             tokio::select! {
                 request = requests.message() => match request {
                     Ok(Some(request)) => {
+                        if let Err(status) = check(&request) {
+                            let _ = worker.tasks.send(Err(status));
+                            break;
+                        }
                         // A worker asks for the same over and over.
                         let asked = match &latest {
                             Some((known, waiter)) if *known == request => waiter.clone(),
@@ -76,7 +84,13 @@ impl Service {
                         };
                         self.engine.waiting().wait(asked);
                     }
-                    Ok(None) | Err(_) => break,
+                    Ok(None) => break,
+                    Err(status) => {
+                        // An end without an error would mean that the worker has half-closed. If it has gone away, it
+                        // does not hear this.
+                        let _ = worker.tasks.send(Err(reword_in_stream(status)));
+                        break;
+                    }
                 },
                 _ = stopping.wait_for(|stopping| *stopping) => {
                     let _ = worker.tasks.send(Err(error::stopping()));
@@ -89,6 +103,24 @@ impl Service {
             self.engine.waiting().withdraw_all(queue, &consumer);
         }
     }
+}
+
+/// A worker's name becomes part of each TaskRun that it gets, and must not make it too large to be stored: the task would
+/// be lost to all workers.
+fn check(request: &PollTaskRequest) -> Result<(), Status> {
+    let version = request.task_worker_version.as_deref().unwrap_or_default();
+    for (field, text) in [
+        ("client_id", request.client_id.as_str()),
+        ("task_worker_version", version),
+    ] {
+        let size = text.len();
+        if size > MAX_NAME {
+            return Err(Status::invalid_argument(format!(
+                "{field} has {size} bytes, the limit is {MAX_NAME} bytes"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// One place in the queue of a TaskDef.

@@ -84,6 +84,63 @@ async fn a_running_task_is_waited_for_when_its_run_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_still_halting_can_be_resumed() {
+    let server = Fixture::start().await;
+    let client = &mut server.client.clone();
+    client.define_task(task_def("work", &[], None)).await;
+    let work = Kind::Task(task("work", vec![]));
+    client.define(sequence("one", vec![], vec![work])).await;
+    client.run("one", "r").await;
+    let task = client.claim("work").await;
+    // Spec 03, D8: straight back, as often as one likes; and never two reasons.
+    for _ in 0..2 {
+        for _ in 0..2 {
+            stop(client, "r", 0).await.unwrap();
+            let run = client.wf_run("r").await;
+            assert_eq!(run.status(), LhStatus::Halting);
+            assert_eq!(run.thread_runs[0].halt_reasons.len(), 1);
+        }
+        for _ in 0..2 {
+            resume(client, "r", 0).await.unwrap();
+            let run = client.wf_run("r").await;
+            assert_eq!(run.status(), LhStatus::Running);
+            assert_eq!(run.thread_runs[0].status(), LhStatus::Running);
+            assert!(run.thread_runs[0].halt_reasons.is_empty());
+            assert_eq!(client.node_run("r", 1).await.status(), LhStatus::Running);
+        }
+    }
+    client.report(success(&task, None)).await;
+    assert_eq!(client.wf_run("r").await.status(), LhStatus::Completed);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_queued_task_of_a_stopped_run_is_still_handed_out() {
+    let server = Fixture::start().await;
+    let client = &mut server.client.clone();
+    client.define_task(task_def("work", &[], None)).await;
+    let work = || Kind::Task(task("work", vec![]));
+    client
+        .define(sequence("two", vec![], vec![work(), work()]))
+        .await;
+    client.run("two", "r").await;
+    stop(client, "r", 0).await.unwrap();
+    let task = client.claim("work").await;
+    assert_eq!(client.node_run("r", 1).await.status(), LhStatus::Halting);
+    client.report(success(&task, None)).await;
+    // The run goes no further before it is let.
+    let run = client.wf_run("r").await;
+    assert_eq!(run.status(), LhStatus::Halted);
+    assert_eq!(run.thread_runs[0].current_node_position, 1);
+    resume(client, "r", 0).await.unwrap();
+    let run = client.wf_run("r").await;
+    assert_eq!(run.status(), LhStatus::Running);
+    assert_eq!(run.thread_runs[0].current_node_position, 2);
+    assert_eq!(client.node_run("r", 1).await.status(), LhStatus::Completed);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn stop_and_resume_check_what_they_name() {
     let mut server = Fixture::start().await;
     let client = &mut server.client;

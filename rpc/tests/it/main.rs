@@ -1,8 +1,35 @@
 //! The server as its clients see it: over gRPC, on a real log and RocksDB.
-#![allow(missing_docs, unreachable_pub, reason = "tests")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod advance;
+mod bad_input;
+mod checkpoints;
 mod crash;
+mod data_dir;
+mod definitions;
+mod event_timeouts;
+mod events;
 mod halts;
+mod lists;
+mod outgrown;
+mod polls;
+mod reports;
+mod retention;
+mod retries;
 mod runs;
+mod searches;
+mod service;
+mod sleeps;
 mod support;
+mod task_inputs;
+mod threads;
+mod too_large;
+mod wf_spec_rules;
+mod wf_specs;
+mod workers;

@@ -77,10 +77,6 @@ async fn ids_are_checked_made_up_and_taken_once() {
 async fn the_version_asked_for_is_run() {
     let mut server = Fixture::start().await;
     let client = &mut server.client;
-    let var = |name: &str| optional(private(var_def(name, VariableType::Int)));
-    fn private(def: proto::littlehorse::VariableDef) -> proto::littlehorse::VariableDef {
-        def
-    }
     let nodes = |n: usize| vec![nop(); n];
     let versions = [
         sequence("v", vec![], nodes(0)),
@@ -91,7 +87,6 @@ async fn the_version_asked_for_is_run() {
             nodes(1),
         ),
     ];
-    let _ = var;
     let mut made = Vec::new();
     for version in versions {
         let id = client.define(version).await.id.unwrap();

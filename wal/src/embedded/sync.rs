@@ -253,8 +253,12 @@ impl LogThread {
         Ok(())
     }
 
-    /// A clean stop: an empty frame says that everything before it is durable.
+    /// A clean stop: an empty frame says that everything before it is durable. Nothing is written if nothing was since the
+    /// start: whoever only looked at the log, and refused it, leaves it as it was.
     fn mark(&mut self) {
+        if self.inner.written.load(Ordering::Relaxed) == 0 {
+            return;
+        }
         let sequence = {
             let mut queue = self.inner.queue.lock();
             queue.next += 1;

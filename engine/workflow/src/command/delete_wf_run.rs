@@ -31,7 +31,7 @@ pub(super) fn execute(
 /// Arms the deletion that the WfSpec's retention policy asks for, in place of an earlier one.
 pub(crate) fn schedule_retention(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
     let spec_id = unit.wf_run(run)?.wf_spec_id.clone().unwrap_or_default();
-    let spec = unit.spec_by_id(&spec_id)?;
+    let spec = unit.spec_by_id(run, &spec_id)?;
     let policy = spec.wf_spec.retention_policy.as_ref();
     let Some(WfGcPolicy::SecondsAfterWfTermination(seconds)) =
         policy.and_then(|policy| policy.wf_gc_policy)

@@ -12,6 +12,7 @@ pub mod stop_wf_run;
 use crate::time::timestamp;
 use bytes::Bytes;
 use prost::Message;
+use proto::id::MAX_ANCESTORS;
 use proto::ironhorse::v1::CoreCommand;
 use proto::ironhorse::v1::core_command::Command;
 use proto::littlehorse::{LhStatus, WfRunId};
@@ -87,6 +88,16 @@ pub fn split_wf_run_id(id: WfRunId) -> WfRunId {
     } else {
         id
     }
+}
+
+/// Refuses an id that could be stored and never be read again.
+fn check_ancestors(field: &str, id: &WfRunId) -> Result<(), Rejection> {
+    if id.ancestors() <= MAX_ANCESTORS {
+        return Ok(());
+    }
+    Err(Rejection::invalid(format!(
+        "{field} is nested too deeply: a WfRun has at most {MAX_ANCESTORS} ancestors"
+    )))
 }
 
 fn no_such_run(id: &WfRunId) -> Rejection {

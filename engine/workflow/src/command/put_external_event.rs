@@ -9,7 +9,7 @@ use proto::littlehorse::ExternalEvent;
 use proto::littlehorse::external_event_retention_policy::ExtEvtGcPolicy;
 use runtime::{Context, Rejection};
 
-use super::wf_run_id;
+use super::{check_ancestors, wf_run_id};
 use crate::record::external_event;
 use crate::run::{Run, Unit, advance};
 use crate::{spec, timer, value};
@@ -22,6 +22,7 @@ pub(super) fn execute(
     let PutExternalEvent { request, guid } = command;
     let request = request.unwrap_or_default();
     let wf_run_id = wf_run_id("wf_run_id", request.wf_run_id)?;
+    check_ancestors("wf_run_id", &wf_run_id)?;
     let mut part = Some(&wf_run_id);
     while let Some(id) = part {
         if !proto::name::is_hostname(&id.id) {
@@ -55,18 +56,25 @@ pub(super) fn execute(
             "ExternalEvent {def_name} with guid {guid} already exists"
         )));
     }
-    let mut content = request.content.unwrap_or_default();
-    if let Some(type_def) = def
+    let content = request.content.unwrap_or_default();
+    let declared = def
         .type_information
         .as_ref()
-        .and_then(|info| info.return_type.as_ref())
-    {
-        content = value::ingress(type_def, content, &value::NoStructs).map_err(|error| {
+        .and_then(|info| info.return_type.as_ref());
+    let content = match declared {
+        Some(type_def) => {
+            value::ingress(type_def, content, &value::NoStructs).map_err(|error| {
+                Rejection::invalid(format!(
+                    "Invalid type for the content of ExternalEvent {def_name}: {error}"
+                ))
+            })?
+        }
+        None => value::ingress_untyped(content).map_err(|error| {
             Rejection::invalid(format!(
-                "Invalid type for the content of ExternalEvent {def_name}: {error}"
+                "Invalid content of ExternalEvent {def_name}: {error}"
             ))
-        })?;
-    }
+        })?,
+    };
     let now_ms = unit.now_ms();
     let arrival = unit.context.next_number();
     let mut row = ExternalEventRow {

@@ -29,15 +29,23 @@ pub(super) fn execute(
         Err(rejection) if rejection.code == RejectionCode::ResourceExhausted => {
             // A row would become too large: the attempt ends all the same, visibly.
             context.rollback_to(mark);
+            let mark = context.mark();
             let report = Report::too_large(time_ms, &rejection.message);
-            task::report(
+            match task::report(
                 context,
                 tenant,
                 &run,
                 &id.task_guid,
                 command.attempt_number,
                 report,
-            )
+            ) {
+                // Not even that has room in the TaskRun.
+                Err(rejection) if rejection.code == RejectionCode::ResourceExhausted => {
+                    context.rollback_to(mark);
+                    task::outgrown(context, tenant, &run, &id.task_guid, &rejection)
+                }
+                other => other,
+            }
         }
         other => other,
     }

@@ -1,12 +1,11 @@
 //! RunWf (spec 03, section 3.1).
 
 use crate::time::timestamp;
-use proto::id::MAX_ANCESTORS;
 use proto::ironhorse::v1::{RunWf, WfRunRow};
 use proto::littlehorse::{LhStatus, ThreadType, WfRun, WfRunId};
 use runtime::{Context, Rejection};
 
-use super::split_wf_run_id;
+use super::{check_ancestors, split_wf_run_id};
 use crate::run::{Run, Unit, advance, start_thread, validate_inputs};
 use crate::{spec, value};
 
@@ -41,11 +40,7 @@ pub(super) fn execute(
         id: id.clone(),
         parent_wf_run_id: parent.clone().map(Box::new),
     };
-    if wf_run_id.ancestors() > MAX_ANCESTORS {
-        return Err(Rejection::invalid(format!(
-            "parent_wf_run_id is nested too deeply: a WfRun has at most {MAX_ANCESTORS} ancestors"
-        )));
-    }
+    check_ancestors("parent_wf_run_id", &wf_run_id)?;
     let run = Run::new(tenant, &wf_run_id);
     let request_id = context.request_id().0.to_be_bytes();
     let mut unit = Unit::new(context, tenant);
@@ -111,6 +106,7 @@ pub(super) fn execute(
         version: 1,
         wf_run: Some(wf_run),
         request_id: request_id.to_vec().into(),
+        spec_created_ms: spec.created_ms(),
         ..WfRunRow::default()
     };
     unit.insert_wf_run(&run, row);

@@ -20,6 +20,11 @@ impl TaskGuid {
         }
     }
 
+    /// The ThreadRun that it is a task of.
+    pub fn thread(self) -> i32 {
+        self.thread
+    }
+
     /// Reads the text form; only the canonical one is accepted, so that one TaskRun has one key.
     pub fn parse(text: &str) -> Option<TaskGuid> {
         let (numbers, is_reminder) = match text.strip_prefix("ut-") {

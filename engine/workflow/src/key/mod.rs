@@ -225,15 +225,38 @@ pub fn global(table: u8, id: &str) -> Bytes {
     KeyWriter::new().u8(table).str(id).finish()
 }
 
-/// One version of a WfSpec, live or retired.
-pub fn wf_spec(table: u8, tenant: &str, name: &str, major: i32, revision: i32) -> Bytes {
+/// One version of a WfSpec.
+pub fn wf_spec(tenant: &str, name: &str, major: i32, revision: i32) -> Bytes {
+    version_of_wf_spec(WF_SPECS, tenant, name, major, revision).finish()
+}
+
+/// A deleted version of a WfSpec. Its number may be taken again, and that one deleted too: its time of creation tells them
+/// apart.
+pub fn retired_wf_spec(
+    tenant: &str,
+    name: &str,
+    major: i32,
+    revision: i32,
+    created_ms: i64,
+) -> Bytes {
+    version_of_wf_spec(RETIRED_WF_SPECS, tenant, name, major, revision)
+        .i64(created_ms)
+        .finish()
+}
+
+/// The deleted WfSpecs that had a number, oldest first.
+pub fn retired_wf_specs(tenant: &str, name: &str, major: i32, revision: i32) -> KeyRange {
+    let number = version_of_wf_spec(RETIRED_WF_SPECS, tenant, name, major, revision);
+    KeyRange::prefix(&number.finish())
+}
+
+fn version_of_wf_spec(table: u8, tenant: &str, name: &str, major: i32, revision: i32) -> KeyWriter {
     KeyWriter::new()
         .u8(table)
         .str(tenant)
         .str(name)
         .i32(major)
         .i32(revision)
-        .finish()
 }
 
 /// All versions of a WfSpec, ascending; of one major version if given.

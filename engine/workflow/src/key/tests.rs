@@ -172,7 +172,11 @@ fn the_format_is_fixed() {
         *b"\x48t\0\x01a\0\xFFb\0\x01"
     );
     assert_eq!(
-        wf_spec(WF_SPECS, "t", "s", 1, 2)[..],
+        wf_spec("t", "s", 1, 2)[..],
         *b"\x4At\0\x01s\0\x01\x80\0\0\x01\x80\0\0\x02"
+    );
+    assert_eq!(
+        retired_wf_spec("t", "s", 1, 2, 3)[..],
+        *b"\x4Bt\0\x01s\0\x01\x80\0\0\x01\x80\0\0\x02\x80\0\0\0\0\0\0\x03"
     );
 }

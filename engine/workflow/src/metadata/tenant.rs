@@ -14,7 +14,7 @@ pub(super) fn put(
     let id = request.id;
     if !proto::name::is_tenant_id(&id) {
         return Err(Rejection::invalid(format!(
-            "id must be a valid hostname that begins with a letter: {id:?}"
+            "Tenant id must be a valid hostname and not start with a digit: {id:?}"
         )));
     }
     let key = key::global(key::TENANTS, &id);

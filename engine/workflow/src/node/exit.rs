@@ -2,7 +2,7 @@
 
 use proto::littlehorse::exit_node::Result as ExitResult;
 use proto::littlehorse::node_run::NodeType;
-use proto::littlehorse::{ExitNode, ExitRun, LhStatus};
+use proto::littlehorse::{ExitNode, ExitRun, LhStatus, VariableValue};
 
 use super::{At, Done};
 use crate::record::wf_run::is_terminated;
@@ -20,6 +20,7 @@ pub(super) fn poll(
 ) -> Result<Option<Done>, Failing> {
     if let Some(ExitResult::FailureDef(failure)) = &node.result {
         let mut fault = Fault::new(&failure.failure_name, &failure.message);
+        fault.content = Some(VariableValue::default());
         if let Some(content) = &failure.content {
             let scope = ThreadScope::new(unit, at);
             match scope.outcome(value::evaluate(content, &scope)) {
@@ -30,7 +31,6 @@ pub(super) fn poll(
                         "{} (its content could not be resolved: {})",
                         fault.message, problem.message
                     );
-                    fault.content = Some(proto::littlehorse::VariableValue::default());
                 }
                 Err(rejected) => return Err(rejected),
             }

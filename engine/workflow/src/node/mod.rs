@@ -51,7 +51,7 @@ impl<'a> At<'a> {
             run,
             thread,
             position,
-            spec: unit.spec_by_id(&spec_id)?,
+            spec: unit.spec_by_id(run, &spec_id)?,
             thread_spec,
             node_name,
         })

@@ -1,6 +1,6 @@
 //! SLEEP: waits for a time (spec 03, section 6.6).
 
-use crate::time::{timestamp, timestamp_ms};
+use crate::time::{in_range, timestamp, timestamp_ms};
 use proto::littlehorse::node_run::NodeType;
 use proto::littlehorse::sleep_node::SleepLength;
 use proto::littlehorse::variable_value::Value;
@@ -24,7 +24,7 @@ pub(super) fn arrive(
     at: &At<'_>,
     node: &SleepNode,
 ) -> Result<(), Failing> {
-    let due_ms = maturation_ms(unit, at, node)?;
+    let due_ms = in_range(maturation_ms(unit, at, node)?);
     set(unit, at, due_ms)?;
     Ok(())
 }
@@ -43,7 +43,7 @@ pub(super) fn poll(
     let current = timestamp_ms(sleep.maturation_time.as_ref());
     // A variable that tells the time may have been changed meanwhile; a length in seconds is fixed on arrival.
     if !matches!(node.sleep_length, Some(SleepLength::RawSeconds(_))) {
-        let due_ms = maturation_ms(unit, at, node)?;
+        let due_ms = in_range(maturation_ms(unit, at, node)?);
         if due_ms != current {
             set(unit, at, due_ms)?;
         }
@@ -91,9 +91,10 @@ fn maturation_ms(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &SleepNode) -> Resu
         },
         Some(SleepLength::IsoDate(date)) => {
             let text = value::as_text(&resolve(unit, at, date)?).map_err(explain)?;
-            let time: jiff::Timestamp = text.parse().map_err(|error| {
+            // Neither the text nor jiff's error, which quotes it, is told: it may come from a masked variable.
+            let time: jiff::Timestamp = text.parse().map_err(|_| {
                 Fault::var_sub(format!(
-                    "{NO_TIME}: {text:?} is no ISO-8601 instant: {error}"
+                    "{NO_TIME}: the text is no ISO-8601 instant like 2030-01-31T10:00:00Z"
                 ))
             })?;
             Ok(time.as_millisecond())

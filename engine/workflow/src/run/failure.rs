@@ -2,8 +2,9 @@
 
 use crate::time::timestamp;
 use proto::littlehorse::{Failure, LhStatus, VariableValue};
-use runtime::Rejection;
+use runtime::{Context, Rejection};
 
+use super::advance::advance;
 use super::halt::{Reason, halt};
 use super::unit::{Run, Unit};
 use crate::command::wf_run_terminated;
@@ -138,6 +139,30 @@ fn fail_thread(
         wf_run_terminated(unit, run, status)?;
     }
     Ok(())
+}
+
+/// What a claim, a report or a timer brings would make a row too large: there is no caller to be told, so the thread
+/// fails (spec 03, D36).
+pub(crate) fn outgrown(
+    context: &mut Context<'_>,
+    tenant: &str,
+    run: &Run,
+    thread: i32,
+    why: &str,
+) -> Result<(), Rejection> {
+    let mut unit = Unit::new(context, tenant);
+    if !unit.exists(run)? || unit.is_thread_terminated(run, thread)? {
+        return Ok(());
+    }
+    let message = format!("The WfRun cannot go on: {why}");
+    fail_node(
+        &mut unit,
+        run,
+        thread,
+        Fault::new("INTERNAL_ERROR", message),
+    )?;
+    advance(&mut unit, run)?;
+    unit.finish()
 }
 
 /// A run that loops without ever waiting (spec 03, section 5.6): thread 0 fails, all others are halted.

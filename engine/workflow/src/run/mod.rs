@@ -11,6 +11,7 @@ mod thread;
 mod unit;
 
 pub use advance::advance;
+pub(crate) use failure::outgrown;
 pub use failure::{Failing, Fault, is_error_name};
 pub(crate) use halt::{Reason, halt, is_stopped, resume};
 pub use scope::ThreadScope;

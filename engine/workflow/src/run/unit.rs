@@ -385,15 +385,20 @@ impl<'u, 'c> Unit<'u, 'c> {
             .wf_spec_id
             .clone()
             .unwrap_or_default();
-        self.spec_by_id(&id)
+        self.spec_by_id(run, &id)
     }
 
-    /// A spec that some run is on.
-    pub fn spec_by_id(&mut self, id: &WfSpecId) -> Result<Arc<Spec>, Rejection> {
-        if let Some((_, spec)) = self.specs.iter().find(|(known, _)| known == id) {
+    /// A spec that a run is on.
+    pub fn spec_by_id(&mut self, run: &Run, id: &WfSpecId) -> Result<Arc<Spec>, Rejection> {
+        let created_ms = self.wf_run_row(run)?.spec_created_ms;
+        let known = self
+            .specs
+            .iter()
+            .find(|(known, spec)| known == id && spec.created_ms() == created_ms);
+        if let Some((_, spec)) = known {
             return Ok(Arc::clone(spec));
         }
-        let spec = spec::wf_spec_of_run(self.context.global(), self.tenant, id)
+        let spec = spec::wf_spec_of_run(self.context.global(), self.tenant, id, created_ms)
             .ok_or_else(|| Rejection::precondition(format!("WfSpec {id} no longer exists")))?;
         self.specs.push((id.clone(), Arc::clone(&spec)));
         Ok(spec)

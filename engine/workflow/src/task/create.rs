@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::time::timestamp;
+use prost::Message;
 use proto::ironhorse::v1::TaskRunRow;
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::task_run_source::TaskRunSource as Source;
@@ -10,6 +11,7 @@ use proto::littlehorse::{
     NodeRunId, TaskAttempt, TaskDef, TaskNode, TaskNodeReference, TaskRun, TaskRunId,
     TaskRunSource, TaskStatus, VarNameAndVal, VariableAssignment,
 };
+use runtime::{Rejection, RejectionCode};
 
 use super::queue::dispatch;
 use crate::key::TaskGuid;
@@ -20,6 +22,10 @@ use crate::value;
 
 /// A TaskNode without a timeout has this one, in seconds (spec 04, section 1.2).
 pub const DEFAULT_TIMEOUT_SECONDS: i32 = 60;
+
+/// The largest new TaskRun, in bytes: below the limit of a row (spec 04, section 9.4) by what its attempts may add before
+/// one has a result. One that could be stored but not claimed would be lost to all workers.
+const MAX_NEW_BYTES: usize = 1_047_000 - (16 << 10);
 
 /// Makes the TaskRun of a TASK node and dispatches its first attempt: to a worker that waits, else to the queue.
 pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<TaskRunId, Failing> {
@@ -64,6 +70,16 @@ pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<T
         timer_due_ms: None,
         queue_sequence: None,
     };
+    let size = row.encoded_len();
+    if size > MAX_NEW_BYTES {
+        return Err(Rejection::new(
+            RejectionCode::ResourceExhausted,
+            format!(
+                "Record too large: TaskRun of {size} bytes, the limit is {MAX_NEW_BYTES} bytes"
+            ),
+        )
+        .into());
+    }
     unit.insert_task(at.run, &guid, row)?;
     dispatch(unit, at.run, &guid)?;
     Ok(TaskRunId {

@@ -4,6 +4,25 @@ mod attempt;
 mod create;
 mod queue;
 
+use runtime::{Context, Rejection};
+
+use crate::key::TaskGuid;
+use crate::run::{self, Run};
+
 pub use attempt::{Report, ReportError, checkpoint_put, report, retry_due, timed_out};
 pub use create::{DEFAULT_TIMEOUT_SECONDS, create};
 pub use queue::claim;
+
+/// What happens to a TaskRun would make a row too large, and nobody can be told: its thread fails.
+pub(crate) fn outgrown(
+    context: &mut Context<'_>,
+    tenant: &str,
+    run: &Run,
+    guid: &str,
+    why: &Rejection,
+) -> Result<(), Rejection> {
+    match TaskGuid::parse(guid) {
+        Some(guid) => run::outgrown(context, tenant, run, guid.thread(), &why.message),
+        None => Ok(()),
+    }
+}

@@ -6,7 +6,7 @@ use prost::Message;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{QueuedTask, TaskRunRow, TaskTimeout, WorkerIdentity};
 use proto::littlehorse::{PollTaskResponse, ScheduledTask, TaskRunId, TaskStatus};
-use runtime::{Context, Entry, Rejection, Waiter};
+use runtime::{Context, Entry, Rejection, RejectionCode, Waiter};
 
 use crate::key::{self, Row, RunRow};
 use crate::run::{Run, Unit};
@@ -60,6 +60,7 @@ pub fn claim(
         return Err(Rejection::internal("a queued task without a TaskRun's key"));
     };
     let run = Run::new(&tenant, &wf_run_id);
+    let mark = context.mark();
     let mut unit = Unit::new(context, &tenant);
     let is_valid = unit.exists(&run)?
         && unit.find_task(&run, &guid)?.is_some_and(|row| {
@@ -73,9 +74,15 @@ pub fn claim(
     if !is_valid {
         return Ok(None);
     }
-    let payload = claim_for(&mut unit, &run, &guid, waiter)?;
-    unit.finish()?;
-    Ok(Some(payload))
+    let claimed = claim_for(&mut unit, &run, &guid, waiter)
+        .and_then(|payload| unit.finish().map(|()| Some(payload)));
+    match claimed {
+        Err(rejection) if rejection.code == RejectionCode::ResourceExhausted => {
+            context.rollback_to(mark);
+            super::outgrown(context, &tenant, &run, &guid, &rejection).map(|()| None)
+        }
+        other => other,
+    }
 }
 
 /// Marks the last attempt as running at this worker, starts its timeout, and gives what the worker is told.

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use prost::Message;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteEvent, DeleteRun, NodeDue, TaskRetry, TaskTimeout, TimerAction};
-use runtime::{Context, Rejection, Timer};
+use runtime::{Context, Rejection, RejectionCode, Timer};
 
 use crate::key::{Row, RunRow};
 use crate::node::{At, external_event, sleep};
-use crate::run::{Run, Unit, advance};
+use crate::run::{self, Run, Unit, advance};
 use crate::{command, task};
 
 /// The payload of a timer.
@@ -66,6 +66,30 @@ pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
         return Err(Rejection::internal("timer of no WfRun"));
     };
     let run = Run::new(&tenant, &wf_run_id);
+    let mark = context.mark();
+    match act(context, &tenant, &run, action, &row, timer.due_ms) {
+        Err(rejection) if rejection.code == RejectionCode::ResourceExhausted => {
+            context.rollback_to(mark);
+            match row {
+                Row::NodeRun { thread, .. } => {
+                    run::outgrown(context, &tenant, &run, thread, &rejection.message)
+                }
+                Row::TaskRun { guid } => task::outgrown(context, &tenant, &run, &guid, &rejection),
+                _ => Err(rejection),
+            }
+        }
+        other => other,
+    }
+}
+
+fn act(
+    context: &mut Context<'_>,
+    tenant: &str,
+    run: &Run,
+    action: Action,
+    row: &Row,
+    due_ms: i64,
+) -> Result<(), Rejection> {
     match (action, row) {
         (
             Action::TaskTimeout(TaskTimeout {
@@ -75,31 +99,24 @@ pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
             Row::TaskRun { guid },
         ) => task::timed_out(
             context,
-            &tenant,
-            &run,
-            &guid,
+            tenant,
+            run,
+            guid,
             attempt_number,
             total_checkpoints,
-            timer.due_ms,
+            due_ms,
         ),
         (Action::TaskRetry(TaskRetry { attempt_number }), Row::TaskRun { guid }) => {
-            task::retry_due(context, &tenant, &run, &guid, attempt_number)
+            task::retry_due(context, tenant, run, guid, attempt_number)
         }
         (Action::NodeDue(NodeDue {}), Row::NodeRun { thread, position }) => {
-            node_due(context, &tenant, &run, thread, position, timer.due_ms)
+            node_due(context, tenant, run, *thread, *position, due_ms)
         }
         (Action::DeleteRun(DeleteRun { continues }), Row::WfRun) => {
-            command::delete_wf_run::due(context, &tenant, &run, timer.due_ms, continues)
+            command::delete_wf_run::due(context, tenant, run, due_ms, continues)
         }
         (Action::DeleteEvent(DeleteEvent {}), Row::ExternalEvent { def, guid }) => {
-            command::put_external_event::retention_due(
-                context,
-                &tenant,
-                &run,
-                &def,
-                &guid,
-                timer.due_ms,
-            )
+            command::put_external_event::retention_due(context, tenant, run, def, guid, due_ms)
         }
         (action, row) => Err(Rejection::internal(format!("timer {action:?} on {row:?}"))),
     }

@@ -15,8 +15,9 @@ fn refused(value: &VariableValue, to: impl std::fmt::Display) -> Fault {
     Fault::var_sub(format!("Cannot convert {} to {to}", kind_name(value)))
 }
 
-fn unparsed(text: &str, to: &str) -> Fault {
-    Fault::var_sub(format!("Cannot parse '{text}' as {to}"))
+/// Does not quote the text: it may come from a masked variable.
+fn unparsed(to: &str) -> Fault {
+    Fault::var_sub(format!("Cannot parse the STR as {to}"))
 }
 
 /// The value as INT (`toInt`). NULL and kinds that have no INT are faults.
@@ -25,7 +26,7 @@ pub fn as_int(value: &VariableValue) -> Result<i64, Fault> {
         Some(Value::Int(int)) => Ok(*int),
         // `as` truncates, saturates, and makes NaN 0.
         Some(Value::Double(double)) => Ok(*double as i64),
-        Some(Value::Str(text)) => text.parse().map_err(|_| unparsed(text, "INT")),
+        Some(Value::Str(text)) => text.parse().map_err(|_| unparsed("INT")),
         Some(Value::UtcTimestamp(at)) => Ok(time::to_millis(at)),
         _ => Err(refused(value, "INT")),
     }
@@ -36,7 +37,7 @@ pub fn as_double(value: &VariableValue) -> Result<f64, Fault> {
     match &value.value {
         Some(Value::Int(int)) => Ok(*int as f64),
         Some(Value::Double(double)) => Ok(*double),
-        Some(Value::Str(text)) => parse_double(text.trim()).ok_or_else(|| unparsed(text, "DOUBLE")),
+        Some(Value::Str(text)) => parse_double(text.trim()).ok_or_else(|| unparsed("DOUBLE")),
         _ => Err(refused(value, "DOUBLE")),
     }
 }
@@ -57,7 +58,7 @@ pub fn as_bool(value: &VariableValue) -> Result<bool, Fault> {
         Some(Value::Bool(bool)) => Ok(*bool),
         Some(Value::Str(text)) if text.trim().eq_ignore_ascii_case("true") => Ok(true),
         Some(Value::Str(text)) if text.trim().eq_ignore_ascii_case("false") => Ok(false),
-        Some(Value::Str(text)) => Err(unparsed(text, "BOOL")),
+        Some(Value::Str(_)) => Err(unparsed("BOOL")),
         _ => Err(refused(value, "BOOL")),
     }
 }
@@ -335,7 +336,7 @@ mod tests {
         }
         assert_eq!(
             as_int(&text("abc")).unwrap_err().message,
-            "Cannot parse 'abc' as INT"
+            "Cannot parse the STR as INT"
         );
         assert_eq!(as_double(&text(" 1.5e3 ")), Ok(1500.0));
         assert_eq!(as_double(&text("-Infinity")), Ok(f64::NEG_INFINITY));

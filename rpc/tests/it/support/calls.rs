@@ -3,7 +3,8 @@
 use proto::littlehorse::{
     ExternalEventDefId, LhStatus, NodeRun, NodeRunId, PutExternalEventDefRequest,
     PutExternalEventRequest, PutTaskDefRequest, PutWfSpecRequest, ReportTaskRun, RunWfRequest,
-    ScheduledTask, TaskRun, TaskRunId, VariableId, VariableValue, WfRun, WfRunId, WfSpec,
+    ScheduledTask, TaskDefId, TaskRun, TaskRunId, VariableId, VariableValue, WfRun, WfRunId,
+    WfSpec,
 };
 
 use super::*;
@@ -24,6 +25,12 @@ pub fn run_request(spec: &str, run: &str, inputs: &[(&str, VariableValue)]) -> R
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
         ..RunWfRequest::default()
+    }
+}
+
+pub fn task_def_id(name: &str) -> TaskDefId {
+    TaskDefId {
+        name: name.to_owned(),
     }
 }
 

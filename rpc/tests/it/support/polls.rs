@@ -1,14 +1,12 @@
 //! Workers.
 
-use std::time::Duration;
-
 use proto::littlehorse::{
     PollTaskRequest, PollTaskResponse, ReportTaskRun, ScheduledTask, TaskDefId, TaskStatus,
     VariableValue, report_task_run,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 
 use super::*;
 
@@ -37,30 +35,29 @@ pub struct Polls {
 
 impl Polls {
     pub async fn open(client: &mut Client, task_def: &str, worker: &str) -> Polls {
+        Polls::open_in(client, "default", task_def, worker).await
+    }
+
+    pub async fn open_in(client: &mut Client, tenant: &str, task_def: &str, worker: &str) -> Polls {
         let (requests, receiver) = mpsc::channel(64);
-        let poll = PollTaskRequest {
-            task_def_id: Some(TaskDefId {
-                name: task_def.to_owned(),
-            }),
-            client_id: worker.to_owned(),
-            task_worker_version: Some("v1".to_owned()),
-        };
-        let answers = client
-            .poll_task(ReceiverStream::new(receiver))
-            .await
-            .unwrap()
-            .into_inner();
+        let stream = in_tenant(tenant, ReceiverStream::new(receiver));
+        let answers = client.poll_task(stream).await.unwrap().into_inner();
         Polls {
             requests: Some(requests),
-            poll,
+            poll: poll_for(task_def, worker),
             answers,
         }
     }
 
     /// Asks for one more task.
     pub async fn ask(&mut self) {
+        self.ask_for(self.poll.clone()).await;
+    }
+
+    /// Asks for one more task, of whatever kind.
+    pub async fn ask_for(&mut self, poll: PollTaskRequest) {
         let requests = self.requests.as_ref().expect("half-closed");
-        requests.send(self.poll.clone()).await.unwrap();
+        requests.send(poll).await.unwrap();
     }
 
     /// No more requests will come.
@@ -70,29 +67,31 @@ impl Polls {
 
     /// The next task.
     pub async fn next(&mut self) -> ScheduledTask {
-        let answer = tokio::time::timeout(PATIENCE, self.answers.message())
-            .await
-            .expect("no task in time");
+        let answer = self.answer().await;
         answer.unwrap().expect("the stream ended").result.unwrap()
     }
 
-    /// Whether the stream ended well.
-    pub async fn ended(&mut self) -> bool {
-        let answer = tokio::time::timeout(PATIENCE, self.answers.message()).await;
-        matches!(answer, Ok(Ok(None)))
-    }
-
-    /// Whether nothing comes for a while.
-    pub async fn is_silent(&mut self) -> bool {
-        let while_ = Duration::from_millis(150);
-        tokio::time::timeout(while_, self.answers.message())
+    /// Whatever comes next: a task, or the end of the stream, or why it broke.
+    pub async fn answer(&mut self) -> Result<Option<PollTaskResponse>, Status> {
+        tokio::time::timeout(PATIENCE, self.answers.message())
             .await
-            .is_err()
+            .expect("nothing came in time")
     }
 }
 
-/// What may still be waiting in the server has arrived once a later call through the same group has been answered; a
-/// poll request has no answer, so tests give it a moment.
-pub async fn a_moment() {
-    tokio::time::sleep(Duration::from_millis(60)).await;
+/// A request of a PollTask stream.
+pub fn poll_for(task_def: &str, worker: &str) -> PollTaskRequest {
+    PollTaskRequest {
+        task_def_id: Some(TaskDefId {
+            name: task_def.to_owned(),
+        }),
+        client_id: worker.to_owned(),
+        task_worker_version: Some("v1".to_owned()),
+    }
+}
+
+/// The WfRun that a task belongs to.
+pub fn run_of(task: &ScheduledTask) -> String {
+    let id = task.task_run_id.clone().unwrap();
+    id.wf_run_id.unwrap().to_string()
 }

@@ -1,7 +1,7 @@
 //! A server in a temporary directory.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ironhorse_rpc::{Config, Server};
 use proto::littlehorse::little_horse_client::LittleHorseClient;
@@ -33,10 +33,24 @@ impl Fixture {
 
     /// Stops the server in good order and starts it again on the same data.
     pub async fn restart(&mut self) {
+        self.stop_until(0).await;
+    }
+
+    /// Like [`Fixture::restart`], but stays down until a moment, in milliseconds since the epoch.
+    pub async fn stop_until(&mut self, ms: i64) {
         self.server.take().unwrap().stop().await.unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let down = u64::try_from(ms)
+            .unwrap()
+            .saturating_sub(now.as_millis() as u64);
+        tokio::time::sleep(Duration::from_millis(down)).await;
         let (server, client) = serve(&self.dir).await;
         self.server = Some(server);
         self.client = client;
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().addr()
     }
 
     pub fn http(&self) -> SocketAddr {

@@ -242,6 +242,17 @@ fn zeros_in_place_of_durable_frames_are_damage_even_if_the_next_segment_is_ready
 }
 
 #[test]
+fn a_log_that_is_only_opened_stays_as_long_as_it_was() {
+    let disk = SimDisk::default();
+    let log = open(&disk).unwrap();
+    commit(&log, 0, 500);
+    log.close();
+    let ends: Vec<Position> = (0..3).map(|_| open(&disk).unwrap().end()).collect();
+    assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
+    assert_eq!(transactions(&open(&disk).unwrap()), [0]);
+}
+
+#[test]
 fn a_missing_segment_is_noticed() {
     let disk = SimDisk::default();
     let log = open(&disk).unwrap();

@@ -1,6 +1,7 @@
 //! PutWfSpec (spec 01, sections 9 and 10).
 
 mod normalize;
+mod returns;
 mod typing;
 mod unbuilt;
 mod validate;
@@ -27,7 +28,7 @@ pub(super) fn execute(
             major_version: 0,
             revision: 0,
         }),
-        created_at: Some(timestamp(context.now_ms())),
+        created_at: None,
         frozen_variables: Vec::new(),
         status: MetadataStatus::Active.into(),
         thread_specs: request.thread_specs,
@@ -41,12 +42,16 @@ pub(super) fn execute(
     validate::wf_spec(&new, &lookup)?;
     unbuilt::refuse(&new)?;
     version::freeze(&mut new, latest.as_ref()).map_err(Rejection::invalid)?;
-    let decided = match version::decide(&new, latest.as_ref(), allowed)? {
+    let output_differs = match &latest {
+        Some(latest) => returns::differ(&new, latest, &lookup)?,
+        None => false,
+    };
+    let decided = match version::decide(&new, latest.as_ref(), output_differs, allowed)? {
         version::Decision::Unchanged(stored) => return Ok(stored),
         version::Decision::Create(id) => id,
     };
+    new.created_at = Some(timestamp(wf_spec::creation_ms(context, tenant, &decided)?));
     let key = key::wf_spec(
-        key::WF_SPECS,
         tenant,
         &decided.name,
         decided.major_version,
@@ -81,7 +86,7 @@ impl validate::Lookup for Stored<'_, '_> {
     fn wf_spec(&self, name: &str, major: i32, revision: i32) -> Result<Option<WfSpec>, Rejection> {
         find(
             self.context,
-            &key::wf_spec(key::WF_SPECS, self.tenant, name, major, revision),
+            &key::wf_spec(self.tenant, name, major, revision),
         )
     }
 }

@@ -165,8 +165,7 @@ fn resolves(
     scope: &Scope,
 ) -> Checked {
     let any_of: Vec<TypeDefinition> = any_of.iter().map(|kind| primitive(*kind)).collect();
-    check_resolves_to(assignment, &any_of, scope)
-        .map_err(|error| Broken::Rule(format!("Invalid value: {error}")))
+    check_resolves_to(assignment, &any_of, scope).map_err(|error| Broken::Rule(error.to_string()))
 }
 
 /// The condition and the mutations of an edge.

@@ -9,6 +9,7 @@ use proto::littlehorse::{
 };
 use runtime::Rejection;
 
+use super::returns::Returns;
 use super::typing;
 use crate::run::is_error_name;
 use crate::spec::used_by;
@@ -174,7 +175,8 @@ fn thread_level(wf_spec: &WfSpec, thread: &ThreadSpec, lookup: &dyn Lookup) -> C
         }
     }
     handlers_exist(wf_spec, thread)?;
-    exits_agree(thread)
+    Returns::of(thread, &scope)?;
+    Ok(())
 }
 
 fn has_one_entrypoint(thread: &ThreadSpec) -> Checked {
@@ -240,30 +242,6 @@ fn handlers_exist(wf_spec: &WfSpec, thread: &ThreadSpec) -> Checked {
         }
     }
     Ok(())
-}
-
-fn exits_agree(thread: &ThreadSpec) -> Checked {
-    let returns = thread
-        .nodes
-        .iter()
-        .filter_map(|(name, node)| match &node.node {
-            Some(node::Node::Exit(exit))
-                if !matches!(exit.result, Some(exit_node::Result::FailureDef(_))) =>
-            {
-                Some((
-                    name,
-                    matches!(exit.result, Some(exit_node::Result::ReturnContent(_))),
-                ))
-            }
-            _ => None,
-        });
-    let (something, nothing): (Vec<_>, Vec<_>) = returns.partition(|(_, returns)| *returns);
-    match (something.first(), nothing.first()) {
-        (Some((a, _)), Some((b, _))) => {
-            Err(format!("node {b} returns void and node {a} returns non-void").into())
-        }
-        _ => Ok(()),
-    }
 }
 
 fn node_rules(node: &Node, lookup: &dyn Lookup) -> Checked {

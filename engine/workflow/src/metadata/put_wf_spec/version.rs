@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proto::littlehorse::{
     AllowedUpdateType, ThreadSpec, ThreadVarDef, TypeDefinition, WfRunVariableAccessLevel, WfSpec,
-    WfSpecId, exit_node, node,
+    WfSpecId,
 };
 use runtime::Rejection;
 
@@ -100,27 +100,17 @@ fn same_set(a: &[&ThreadVarDef], b: &[&ThreadVarDef]) -> bool {
 }
 
 /// Whether users of the version before could notice (section 9.5).
-fn is_breaking(new: &WfSpec, latest: &WfSpec) -> bool {
-    !same_set(&public(new), &public(latest))
+fn is_breaking(new: &WfSpec, latest: &WfSpec, output_differs: bool) -> bool {
+    output_differs
+        || !same_set(&public(new), &public(latest))
         || !same_set(&required(new), &required(latest))
-        || returns(new) != returns(latest)
 }
 
-/// Whether the entrypoint gives something: the part of its output type that needs no look-up.
-fn returns(wf_spec: &WfSpec) -> bool {
-    entrypoint(wf_spec)
-        .into_iter()
-        .flat_map(|thread| thread.nodes.values())
-        .any(|node| {
-            matches!(&node.node, Some(node::Node::Exit(exit))
-            if matches!(exit.result, Some(exit_node::Result::ReturnContent(_))))
-        })
-}
-
-/// The table of section 9.1.
+/// The table of section 9.1. `output_differs`: the entrypoint returns something else than that of the latest version.
 pub(super) fn decide(
     new: &WfSpec,
     latest: Option<&WfSpec>,
+    output_differs: bool,
     allowed: AllowedUpdateType,
 ) -> Result<Decision, Rejection> {
     let name = new.id.clone().unwrap_or_default().name;
@@ -135,7 +125,7 @@ pub(super) fn decide(
         return Ok(Decision::Unchanged(latest.clone()));
     }
     let at = latest.id.clone().unwrap_or_default();
-    match (allowed, is_breaking(new, latest)) {
+    match (allowed, is_breaking(new, latest, output_differs)) {
         (AllowedUpdateType::NoUpdates, _) => {
             Err(Rejection::already_exists("WfSpec already exists."))
         }
