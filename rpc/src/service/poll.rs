@@ -9,6 +9,7 @@ use prost::Message;
 use proto::ironhorse::v1::WorkerIdentity;
 use proto::littlehorse::{PollTaskRequest, PollTaskResponse};
 use runtime::{Consumer, Waiter};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::{Stream, StreamExt};
 use tonic::codegen::BoxStream;
@@ -20,9 +21,14 @@ use super::{Service, error};
 /// The longest name or version of a worker, in bytes.
 const MAX_NAME: usize = 1024;
 
+/// Polls of one stream that may wait at once. What a worker asks for beyond that is read when it has got a task.
+const MAX_POLLS: usize = 1000;
+
 /// The worker's end of a stream. The channel holds no more than the worker has asked for.
 struct Worker {
     tasks: UnboundedSender<Result<Bytes, Status>>,
+    /// How many more polls may wait.
+    places: Semaphore,
     withdrawn: AtomicBool,
 }
 
@@ -34,6 +40,21 @@ impl Consumer for Worker {
     fn deliver(&self, payload: Bytes) {
         // A stream that broke meanwhile: the attempt times out.
         let _ = self.tasks.send(Ok(payload));
+        self.places.add_permits(1);
+    }
+}
+
+impl Worker {
+    /// The next request, once there is a place for it.
+    async fn next(
+        &self,
+        requests: &mut Streaming<PollTaskRequest>,
+    ) -> Result<Option<PollTaskRequest>, Status> {
+        // Never closed. The place comes back with the task.
+        if let Ok(place) = self.places.acquire().await {
+            place.forget();
+        }
+        requests.message().await
     }
 }
 
@@ -46,6 +67,7 @@ impl Service {
         let (sender, receiver) = unbounded_channel();
         let worker = Arc::new(Worker {
             tasks: sender,
+            places: Semaphore::new(MAX_POLLS),
             withdrawn: AtomicBool::new(false),
         });
         tokio::spawn(self.listen(caller.tenant, worker, request.into_inner()));
@@ -66,7 +88,7 @@ impl Service {
         let mut latest: Option<(PollTaskRequest, Waiter)> = None;
         loop {
             tokio::select! {
-                request = requests.message() => match request {
+                request = worker.next(&mut requests) => match request {
                     Ok(Some(request)) => {
                         if let Err(status) = check(&request) {
                             let _ = worker.tasks.send(Err(status));

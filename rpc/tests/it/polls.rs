@@ -456,3 +456,21 @@ async fn queued_tasks_survive_a_restart() {
     assert_eq!(run.status(), LhStatus::Completed);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_stream_has_no_more_than_a_thousand_polls_waiting() {
+    let mut server = Fixture::start().await;
+    define_one_task(&mut server.client, "work").await;
+    let mut polls = server.client.polling("work").await;
+    for _ in 0..1100 {
+        polls.ask().await;
+    }
+    server.waiting_polls(1000).await;
+    // Each task that comes makes room for one of those that wait in the stream.
+    for run in 0..200 {
+        server.client.run("work", &format!("r{run}")).await;
+        polls.next().await;
+    }
+    server.waiting_polls(900).await;
+    server.stop().await;
+}
