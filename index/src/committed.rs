@@ -43,7 +43,7 @@ impl Committed {
             .cloned()
     }
 
-    pub(crate) fn sources<'a>(
+    fn sources<'a>(
         &'a self,
         family: Family,
         range: &KeyRange,
@@ -56,11 +56,32 @@ impl Committed {
         }
     }
 
-    /// A read lock under which [`Committed::sources`] of the family may be called.
-    pub(crate) fn lock_for_scan(
-        lock: &RwLock<Committed>,
+    /// At most `limit` rows of a range, in key order (descending if `reverse`): of the sources `above`, newest first, of
+    /// what is committed, and of the base.
+    pub(crate) fn scan<'a>(
+        lock: &'a RwLock<Committed>,
+        base: &'a dyn Base,
+        above: Vec<Source<'a>>,
         family: Family,
-    ) -> RwLockReadGuard<'_, Committed> {
+        range: &KeyRange,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        if limit == 0 || crate::layer::is_empty(range) {
+            return Ok(Vec::new());
+        }
+        let committed = Committed::lock_for_scan(lock, family);
+        let mut sources: Vec<Source<'_>> = above;
+        committed.sources(family, range, reverse, &mut sources);
+        let base = base.scan(family, range, reverse)?;
+        sources.push(Box::new(
+            base.map(|row| row.map(|(key, value)| (key, Some(value)))),
+        ));
+        merge(sources, limit, reverse)
+    }
+
+    /// A read lock under which [`Committed::sources`] of the family may be called.
+    fn lock_for_scan(lock: &RwLock<Committed>, family: Family) -> RwLockReadGuard<'_, Committed> {
         let committed = lock.read();
         if committed.gathering[family.slot()].is_in_order() {
             return committed;
@@ -163,17 +184,15 @@ impl ReadHandle {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        if limit == 0 || crate::layer::is_empty(range) {
-            return Ok(Vec::new());
-        }
-        let committed = Committed::lock_for_scan(&self.committed, family);
-        let mut sources: Vec<Source<'_>> = Vec::with_capacity(3);
-        committed.sources(family, range, reverse, &mut sources);
-        let base = self.base.scan(family, range, reverse)?;
-        sources.push(Box::new(
-            base.map(|row| row.map(|(key, value)| (key, Some(value)))),
-        ));
-        merge(sources, limit, reverse)
+        Committed::scan(
+            &self.committed,
+            &*self.base,
+            Vec::new(),
+            family,
+            range,
+            limit,
+            reverse,
+        )
     }
 
     /// The position of the last commit record that is visible.

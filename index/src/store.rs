@@ -9,7 +9,7 @@ use wal::Position;
 
 use crate::changelog::Change;
 use crate::committed::Committed;
-use crate::layer::{Cell, Cells, Source, merge, source};
+use crate::layer::{Cell, Cells, Source, source};
 use crate::{Applied, Base, Family, KeyRange, ReadHandle, Schema, StoreError, WriteBack};
 
 /// Settings of a store.
@@ -116,24 +116,19 @@ impl Store {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        if limit == 0 || crate::layer::is_empty(range) {
-            return Ok(Vec::new());
-        }
-        let committed = Committed::lock_for_scan(&self.committed, family);
-        let mut sources: Vec<Source<'_>> = Vec::with_capacity(self.sealed.len() + 4);
-        sources.extend(source(&self.active, family, range, reverse));
-        sources.extend(
-            self.sealed
-                .iter()
-                .rev()
-                .filter_map(|batch| source(batch, family, range, reverse)),
-        );
-        committed.sources(family, range, reverse, &mut sources);
-        let base = self.base.scan(family, range, reverse)?;
-        sources.push(Box::new(
-            base.map(|row| row.map(|(key, value)| (key, Some(value)))),
-        ));
-        merge(sources, limit, reverse)
+        let mut above: Vec<Source<'_>> = Vec::with_capacity(self.sealed.len() + 4);
+        above.extend(source(&self.active, family, range, reverse));
+        let sealed = self.sealed.iter().rev();
+        above.extend(sealed.filter_map(|batch| source(batch, family, range, reverse)));
+        Committed::scan(
+            &self.committed,
+            &*self.base,
+            above,
+            family,
+            range,
+            limit,
+            reverse,
+        )
     }
 
     /// Writes a row.

@@ -68,29 +68,14 @@ impl Service {
             bookmark: request.bookmark.as_ref(),
         };
         let range = RunKey::new(&caller.tenant, &id).all(Kind::ExternalEvent);
-        let groups = vec![self.group_of(id.root_id())];
-        let page = self
-            .page(
-                &caller,
-                asked,
-                groups,
-                (Family::State, range),
-                |key, value| async move {
-                    let Some(RunRow {
-                        wf_run_id,
-                        row: Row::ExternalEvent { def, guid },
-                        ..
-                    }) = RunRow::parse(&key).map_err(error::internal)?
-                    else {
-                        return Ok(None);
-                    };
-                    let row: ExternalEventRow =
-                        record::decode(&value).map_err(error::of_rejection)?;
-                    let id = record::external_event::id(wf_run_id, &def, &guid);
-                    Ok(Some(record::external_event::public(id, row)))
-                },
-            )
-            .await?;
+        let public = |key: RunRow, row| match key.row {
+            Row::ExternalEvent { def, guid } => {
+                let id = record::external_event::id(key.wf_run_id, &def, &guid);
+                Some(record::external_event::public(id, row))
+            }
+            _ => None,
+        };
+        let page = self.list(&caller, asked, &id, range, public).await?;
         Ok(Response::new(ExternalEventList {
             results: page.results,
             bookmark: page.bookmark,

@@ -5,6 +5,7 @@ mod api;
 mod context;
 mod error;
 mod external_event;
+mod list;
 mod metadata;
 mod naming;
 mod node_run;

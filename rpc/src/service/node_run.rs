@@ -1,6 +1,5 @@
 //! NodeRuns (spec 03, section 3.2).
 
-use index::Family;
 use proto::ironhorse::v1::NodeRunRow;
 use proto::littlehorse::{ListNodeRunsRequest, NodeRun, NodeRunId, NodeRunList};
 use tonic::{Request, Response, Status};
@@ -55,29 +54,16 @@ impl Service {
             limit: request.limit,
             bookmark: request.bookmark.as_ref(),
         };
-        let groups = vec![self.group_of(id.root_id())];
-        let page = self
-            .page(
-                &caller,
-                asked,
-                groups,
-                (Family::State, range),
-                |key, value| async move {
-                    let Some(RunRow {
-                        wf_run_id,
-                        row: Row::NodeRun { thread, position },
-                        ..
-                    }) = RunRow::parse(&key).map_err(error::internal)?
-                    else {
-                        return Ok(None);
-                    };
-                    let row: NodeRunRow = record::decode(&value).map_err(error::of_rejection)?;
-                    Ok(Some(record::node_run::public(
-                        wf_run_id, thread, position, row,
-                    )))
-                },
-            )
-            .await?;
+        let public = |key: RunRow, row| match key.row {
+            Row::NodeRun { thread, position } => Some(record::node_run::public(
+                key.wf_run_id,
+                thread,
+                position,
+                row,
+            )),
+            _ => None,
+        };
+        let page = self.list(&caller, asked, &id, range, public).await?;
         Ok(Response::new(NodeRunList {
             results: page.results,
             bookmark: page.bookmark,

@@ -140,31 +140,17 @@ impl Service {
             bookmark: request.bookmark.as_ref(),
         };
         let range = RunKey::new(&caller.tenant, &id).all(Kind::TaskRun);
-        let groups = vec![self.group_of(id.root_id())];
-        let page = self
-            .page(
-                &caller,
-                asked,
-                groups,
-                (Family::State, range),
-                |key, value| async move {
-                    let Some(RunRow {
-                        wf_run_id,
-                        row: Row::TaskRun { guid },
-                        ..
-                    }) = RunRow::parse(&key).map_err(error::internal)?
-                    else {
-                        return Ok(None);
-                    };
-                    let row: TaskRunRow = record::decode(&value).map_err(error::of_rejection)?;
-                    let id = TaskRunId {
-                        wf_run_id: Some(wf_run_id),
-                        task_guid: guid,
-                    };
-                    Ok(Some(record::task_run::public(id, row)))
-                },
-            )
-            .await?;
+        let public = |key: RunRow, row| match key.row {
+            Row::TaskRun { guid } => {
+                let id = TaskRunId {
+                    wf_run_id: Some(key.wf_run_id),
+                    task_guid: guid,
+                };
+                Some(record::task_run::public(id, row))
+            }
+            _ => None,
+        };
+        let page = self.list(&caller, asked, &id, range, public).await?;
         Ok(Response::new(TaskRunList {
             results: page.results,
             bookmark: page.bookmark,

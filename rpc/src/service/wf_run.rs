@@ -141,27 +141,13 @@ impl Service {
             bookmark: request.bookmark.as_ref(),
         };
         let range = RunKey::new(&caller.tenant, &id).all(Kind::Variable);
-        let groups = vec![self.group_of(id.root_id())];
-        let page = self
-            .page(
-                &caller,
-                asked,
-                groups,
-                (Family::State, range),
-                |key, value| async move {
-                    let Some(RunRow {
-                        wf_run_id,
-                        row: Row::Variable { thread, name },
-                        ..
-                    }) = RunRow::parse(&key).map_err(error::internal)?
-                    else {
-                        return Ok(None);
-                    };
-                    let row: VariableRow = record::decode(&value).map_err(error::of_rejection)?;
-                    Ok(Some(record::variable::public(wf_run_id, thread, name, row)))
-                },
-            )
-            .await?;
+        let public = |key: RunRow, row| match key.row {
+            Row::Variable { thread, name } => {
+                Some(record::variable::public(key.wf_run_id, thread, name, row))
+            }
+            _ => None,
+        };
+        let page = self.list(&caller, asked, &id, range, public).await?;
         Ok(Response::new(VariableList {
             results: page.results,
             bookmark: page.bookmark,
