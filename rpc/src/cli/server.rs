@@ -1,6 +1,7 @@
 //! `ironhorse server`.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use ironhorse_rpc::{Config, LogFormat, Server};
@@ -45,10 +46,19 @@ pub(crate) fn run(flags: Flags) -> Result<(), String> {
         Config::load(flags.config.as_deref(), &flags).map_err(|error| error.to_string())?;
     logs(config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(grpc_threads(config.groups))
         .enable_all()
         .build()
         .map_err(|error| format!("no runtime: {error}"))?;
     runtime.block_on(serve(&config))
+}
+
+/// Threads for gRPC: what the groups' own threads leave, and at least half of the cores. More of them only wake each
+/// other.
+fn grpc_threads(groups: Option<u16>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let groups = usize::from(groups.unwrap_or(2));
+    cores.saturating_sub(groups).max(cores / 2).max(1)
 }
 
 fn logs(format: LogFormat) {
