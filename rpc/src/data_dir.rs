@@ -49,7 +49,18 @@ pub struct DataDir {
     path: PathBuf,
     groups: u16,
     secret: [u8; 32],
-    _lock: Arc<File>,
+    _lock: Arc<Lock>,
+}
+
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that another thread is just starting holds a copy of the file for a
+        // moment. If this fails, closing it has to do.
+        let _ = self.0.unlock();
+    }
 }
 
 impl DataDir {
@@ -163,7 +174,7 @@ fn open(path: &Path, groups: Option<u16>) -> Result<DataDir, String> {
 }
 
 /// Takes the directory for this process, before anything in it is looked at.
-fn lock(path: &Path) -> Result<File, String> {
+fn lock(path: &Path) -> Result<Lock, String> {
     let opened = fs::create_dir_all(path).and_then(|()| {
         let mut options = File::options();
         options.create(true).truncate(false).write(true);
@@ -171,7 +182,7 @@ fn lock(path: &Path) -> Result<File, String> {
     });
     let file = opened.map_err(|error| format!("{error} (choose another with --data-dir)"))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(
             "it is in use by another ironhorse: stop that one, or use another --data-dir"
                 .to_owned(),

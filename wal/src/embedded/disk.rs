@@ -58,6 +58,14 @@ impl Directory {
     }
 }
 
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that another thread is just starting holds a copy of the file for a
+        // moment. If this fails, closing it has to do.
+        let _ = rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock);
+    }
+}
+
 impl Disk for Directory {
     fn lock(&self) -> io::Result<bool> {
         match rustix::fs::flock(
