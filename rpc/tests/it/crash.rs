@@ -17,6 +17,7 @@ use proto::littlehorse::{
 use runtime::Application;
 use tokio::sync::{Semaphore, watch};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use wal::GroupId;
 use wal::embedded::EmbeddedLog;
@@ -31,6 +32,8 @@ const KILLS: u32 = 20;
 const UNDER_WAY: usize = 100;
 const WORKERS: usize = 4;
 const POLLS: usize = 8;
+/// How long a call may take; all of them can be repeated.
+const CALL: Duration = Duration::from_secs(3);
 
 /// What the clients share.
 struct Clients {
@@ -52,8 +55,10 @@ impl Clients {
     async fn client(&self) -> Client {
         loop {
             let address = format!("http://{}", *self.address.borrow());
-            if let Ok(client) = Client::connect(address).await {
-                return client;
+            // A call on a channel that breaks in the same moment may never end by itself.
+            let endpoint = Endpoint::from_shared(address).unwrap().timeout(CALL);
+            if let Ok(channel) = endpoint.connect().await {
+                return Client::new(channel);
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
