@@ -39,4 +39,4 @@ pub use family::Family;
 pub use global::{GlobalStore, GlobalView};
 pub use memory::MemoryBase;
 pub use schema::{NoIndexes, Schema};
-pub use store::{Options, Savepoint, Sealed, Store};
+pub use store::{MAX_ROW_BYTES, Options, Savepoint, Sealed, Store};

@@ -12,6 +12,9 @@ use crate::committed::Committed;
 use crate::layer::{Cell, Cells, Source, source};
 use crate::{Applied, Base, Family, KeyRange, ReadHandle, Schema, StoreError, WriteBack};
 
+/// The largest row of a store that says nothing else, key and value, in bytes.
+pub const MAX_ROW_BYTES: usize = 1_047_000;
+
 /// Settings of a store.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -24,7 +27,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            max_row_bytes: 1_047_000,
+            max_row_bytes: MAX_ROW_BYTES,
             write_back_bytes: 8 << 20,
         }
     }

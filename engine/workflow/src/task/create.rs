@@ -25,7 +25,7 @@ pub const DEFAULT_TIMEOUT_SECONDS: i32 = 60;
 
 /// The largest new TaskRun, in bytes: below the limit of a row (spec 04, section 9.4) by what its attempts may add before
 /// one has a result. One that could be stored but not claimed would be lost to all workers.
-const MAX_NEW_BYTES: usize = 1_047_000 - (16 << 10);
+const MAX_NEW_BYTES: usize = index::MAX_ROW_BYTES - (16 << 10);
 
 /// Makes the TaskRun of a TASK node and dispatches its first attempt: to a worker that waits, else to the queue.
 pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<TaskRunId, Failing> {
