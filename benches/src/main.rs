@@ -97,7 +97,7 @@ struct AllFlags {
 #[derive(Debug, Clone, clap::Args)]
 struct LoadFlags {
     /// WfRuns under way in a closed loop, and tasks that workers wait for.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 512)]
     in_flight: usize,
     /// Poll streams on each connection.
     #[arg(long, default_value_t = 8)]

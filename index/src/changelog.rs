@@ -1,9 +1,9 @@
 //! A store's changes as records of the log: changed keys, then the commit record.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use wal::Record;
 
-use crate::{Family, StoreError};
+use crate::{Arena, Family, StoreError};
 
 /// A changed row: its new value, or `None` for a delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +33,13 @@ pub enum Entry {
 }
 
 /// The record of one change: its key is the family's number and the row's key.
-pub fn record(change: &Change, time_ms: i64) -> Record {
-    let mut key = BytesMut::with_capacity(1 + change.key.len());
-    key.put_u8(change.family as u8);
-    key.put_slice(&change.key);
+pub fn record(change: &Change, time_ms: i64, arena: &mut Arena) -> Record {
+    let key = arena.write(1 + change.key.len(), |key| {
+        key.put_u8(change.family as u8);
+        key.put_slice(&change.key);
+    });
     Record {
-        key: key.freeze(),
+        key,
         value: change.value.clone(),
         time_ms,
     }
@@ -97,7 +98,10 @@ mod tests {
                 key: Bytes::from_static(b"\0k"),
                 value,
             };
-            assert_eq!(decode(&record(&change, 3)).unwrap(), Entry::Change(change));
+            assert_eq!(
+                decode(&record(&change, 3, &mut Arena::default())).unwrap(),
+                Entry::Change(change)
+            );
         }
         assert_eq!(
             decode(&commit_record(Bytes::from_static(b"c"), 0)).unwrap(),

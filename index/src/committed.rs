@@ -6,7 +6,7 @@ use bytes::Bytes;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wal::Position;
 
-use crate::layer::{Cell, Cells, Source, merge};
+use crate::layer::{Cell, Layer, Source, merge};
 use crate::rows::{FrozenRows, Rows};
 use crate::{Applied, Base, Family, KeyRange, StoreError};
 
@@ -93,9 +93,9 @@ impl Committed {
     }
 
     /// Adds a batch.
-    pub(crate) fn add(&mut self, batch: Cells, applied: Applied) {
-        for (rows, cells) in self.gathering.iter_mut().zip(batch) {
-            for (key, cell) in cells {
+    pub(crate) fn add(&mut self, batch: Layer, applied: Applied) {
+        for (rows, changed) in self.gathering.iter_mut().zip(batch) {
+            for (key, cell) in changed.into_traces() {
                 self.bytes = self.bytes.saturating_add_signed(rows.add(key, cell));
             }
         }

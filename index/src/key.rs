@@ -16,7 +16,7 @@ const ESCAPED: u8 = 0xFF;
 /// A zero byte that ends a string is followed by this.
 const END: u8 = 0x01;
 
-/// Writes a key.
+/// Writes a key. It is on the stack, unless it grows long: a row is looked up without an allocation.
 #[derive(Debug, Default)]
 pub struct KeyWriter {
     /// Most keys are shorter, so that the finished key is the only allocation.
@@ -38,61 +38,68 @@ impl KeyWriter {
 
     /// One byte.
     #[inline]
-    pub fn u8(mut self, value: u8) -> KeyWriter {
+    pub fn u8(&mut self, value: u8) -> &mut KeyWriter {
         self.bytes.push(value);
         self
     }
 
     /// Four bytes, big-endian, sign flipped.
     #[inline]
-    pub fn i32(mut self, value: i32) -> KeyWriter {
-        self.bytes
-            .extend_from_slice(&(value as u32 ^ 1 << 31).to_be_bytes());
-        self
+    pub fn i32(&mut self, value: i32) -> &mut KeyWriter {
+        self.u32(value as u32 ^ 1 << 31)
     }
 
     /// Four bytes, big-endian.
     #[inline]
-    pub fn u32(mut self, value: u32) -> KeyWriter {
+    pub fn u32(&mut self, value: u32) -> &mut KeyWriter {
         self.bytes.extend_from_slice(&value.to_be_bytes());
         self
     }
 
     /// Eight bytes, big-endian, sign flipped.
     #[inline]
-    pub fn i64(mut self, value: i64) -> KeyWriter {
-        self.bytes
-            .extend_from_slice(&(value as u64 ^ 1 << 63).to_be_bytes());
-        self
+    pub fn i64(&mut self, value: i64) -> &mut KeyWriter {
+        self.u64(value as u64 ^ 1 << 63)
     }
 
     /// Eight bytes, big-endian.
     #[inline]
-    pub fn u64(mut self, value: u64) -> KeyWriter {
+    pub fn u64(&mut self, value: u64) -> &mut KeyWriter {
         self.bytes.extend_from_slice(&value.to_be_bytes());
         self
     }
 
     /// A string, of any content: a shorter one sorts before the longer ones that begin with it.
     #[inline]
-    pub fn str(self, value: &str) -> KeyWriter {
+    pub fn str(&mut self, value: &str) -> &mut KeyWriter {
         self.bytes(value.as_bytes())
     }
 
     /// Like [`KeyWriter::str`].
-    pub fn bytes(self, value: &[u8]) -> KeyWriter {
-        let mut writer = self.open_bytes(value);
-        writer.bytes.extend_from_slice(&[0, END]);
-        writer
+    pub fn bytes(&mut self, value: &[u8]) -> &mut KeyWriter {
+        self.open_bytes(value);
+        self.bytes.extend_from_slice(&[0, END]);
+        self
+    }
+
+    /// Bytes as they are: the last part of a key, whatever it holds.
+    #[inline]
+    pub fn raw(&mut self, value: &[u8]) -> &mut KeyWriter {
+        self.bytes.extend_from_slice(value);
+        self
     }
 
     /// The beginning of a string: for the prefix of all keys whose string begins so.
     #[inline]
-    pub fn open_str(self, value: &str) -> KeyWriter {
+    pub fn open_str(&mut self, value: &str) -> &mut KeyWriter {
         self.open_bytes(value.as_bytes())
     }
 
-    fn open_bytes(mut self, value: &[u8]) -> KeyWriter {
+    fn open_bytes(&mut self, value: &[u8]) -> &mut KeyWriter {
+        if !value.contains(&0) {
+            self.bytes.extend_from_slice(value);
+            return self;
+        }
         for part in value.split_inclusive(|byte| *byte == 0) {
             self.bytes.extend_from_slice(part);
             if part.last() == Some(&0) {
@@ -103,8 +110,18 @@ impl KeyWriter {
     }
 
     /// The key.
-    pub fn finish(self) -> Bytes {
+    pub fn finish(&self) -> Bytes {
         Bytes::copy_from_slice(&self.bytes)
+    }
+}
+
+/// What is written so far.
+impl std::ops::Deref for KeyWriter {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

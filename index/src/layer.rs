@@ -1,12 +1,12 @@
-//! Changes in memory, above the base: one map a family, and the merge of several.
+//! Changes in memory, above the base, and the merge of several layers.
 
-use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::ops::Bound;
 
 use bytes::Bytes;
 
-use crate::{Family, KeyRange, StoreError};
+use crate::rows::Rows;
+use crate::{KeyRange, StoreError};
 
 /// The newest value of a key, as far as a layer knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,32 +17,19 @@ pub(crate) struct Cell {
     pub fresh: bool,
 }
 
+impl Cell {
+    /// Whether anything below needs to know of it: a row that came and went in one layer needs not.
+    pub(crate) fn leaves_a_trace(&self) -> bool {
+        self.value.is_some() || !self.fresh
+    }
+}
+
 /// Changes of all families.
-pub(crate) type Cells = [BTreeMap<Bytes, Cell>; 3];
+pub(crate) type Layer = [Rows; 3];
 
 /// Rows of one source, in the order of the scan; `None` hides a row of the sources below.
 pub(crate) type Source<'a> =
     Box<dyn Iterator<Item = Result<(Bytes, Option<Bytes>), StoreError>> + 'a>;
-
-/// The part of a layer that lies in a range.
-pub(crate) fn source<'a>(
-    cells: &'a Cells,
-    family: Family,
-    range: &KeyRange,
-    reverse: bool,
-) -> Option<Source<'a>> {
-    let map = &cells[family.slot()];
-    if map.is_empty() || is_empty(range) {
-        return None;
-    }
-    let rows = map.range::<Bytes, _>((range.start.as_ref(), range.end.as_ref()));
-    let row = |(key, cell): (&Bytes, &Cell)| Ok((key.clone(), cell.value.clone()));
-    Some(if reverse {
-        Box::new(rows.rev().map(row))
-    } else {
-        Box::new(rows.map(row))
-    })
-}
 
 /// Whether no key can lie in the range.
 pub(crate) fn is_empty(range: &KeyRange) -> bool {

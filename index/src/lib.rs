@@ -16,6 +16,7 @@
 //! state is never wiped.
 #![deny(missing_docs)]
 
+mod arena;
 mod base;
 pub mod changelog;
 mod committed;
@@ -31,6 +32,7 @@ mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use arena::Arena;
 pub use base::{Applied, Base, BaseChange, BaseScan, KeyRange};
 pub use changelog::Change;
 pub use committed::{ReadHandle, WriteBack};
@@ -38,5 +40,5 @@ pub use error::StoreError;
 pub use family::Family;
 pub use global::{GlobalStore, GlobalView};
 pub use memory::MemoryBase;
-pub use schema::{NoIndexes, Schema};
+pub use schema::{NoIndexes, Schema, changes_of_entries};
 pub use store::{MAX_ROW_BYTES, Options, Savepoint, Sealed, Store};

@@ -1,8 +1,8 @@
-//! Committed rows in memory: looked up all the time, scanned now and then.
+//! Rows in memory: looked up all the time, scanned now and then.
 //!
 //! A hash map gives a row with one comparison where an ordered map needs some thirty, each with a key elsewhere in
 //! memory. The order is made when a scan asks for it, of the keys that are new since the last one. No order of the hash
-//! map is ever seen.
+//! map is ever seen: where all rows are walked, it is in the order in which their keys first came.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -28,8 +28,53 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Cell> {
+        if self.cells.is_empty() {
+            return None;
+        }
         self.cells.get(key)
+    }
+
+    /// Sets the cell of a key; gives the key's place, and the cell that it had.
+    pub(crate) fn set(&mut self, key: Bytes, cell: Cell) -> (usize, Option<Cell>) {
+        match self.cells.entry(key) {
+            Entry::Occupied(mut occupied) => (occupied.index(), Some(occupied.insert(cell))),
+            Entry::Vacant(vacant) => {
+                self.unordered.push(vacant.key().clone());
+                let place = vacant.index();
+                vacant.insert(cell);
+                (place, None)
+            }
+        }
+    }
+
+    /// Undoes the latest [`Rows::set`] that has not been undone.
+    pub(crate) fn unset(&mut self, place: usize, before: Option<Cell>) {
+        if let (Some(before), Some((_, cell))) = (before, self.cells.get_index_mut(place)) {
+            *cell = before;
+        } else {
+            // The key came with it, so it is the last.
+            self.cells.pop();
+            self.forget_gone();
+        }
+    }
+
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// All rows, in the order in which their keys came, without those that leave no trace.
+    pub(crate) fn traces(&self) -> impl Iterator<Item = (&Bytes, &Cell)> {
+        self.cells.iter().filter(|(_, cell)| cell.leaves_a_trace())
+    }
+
+    /// Like [`Rows::traces`].
+    pub(crate) fn into_traces(self) -> impl Iterator<Item = (Bytes, Cell)> {
+        self.cells
+            .into_iter()
+            .filter(|(_, cell)| cell.leaves_a_trace())
     }
 
     /// Adds a change. A key that is known to be absent below, and is deleted again, vanishes. Returns by how many bytes

@@ -1,5 +1,7 @@
 //! Which secondary index entries a row has.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 /// Secondary indexes, declared on the typed records of the application above. Pure: the entries of a row follow from
@@ -11,6 +13,45 @@ pub trait Schema: Send + Sync + 'static {
     /// Emits the key and value of each index entry ([`crate::Family::Index`]) of a `State` row. A value that cannot be
     /// decoded has none.
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes));
+
+    /// Emits each index entry that comes, changes or goes (`None`) when a row's value changes from `before` to `after`;
+    /// `None`: there is no row. One that stays as it is is not emitted. Must agree with [`Schema::index_entries`], from
+    /// which it follows; a schema may know a shorter way.
+    fn index_changes(
+        &self,
+        key: &[u8],
+        before: Option<&[u8]>,
+        after: Option<&[u8]>,
+        emit: &mut dyn FnMut(Bytes, Option<Bytes>),
+    ) {
+        changes_of_entries(self, key, before, after, emit);
+    }
+}
+
+/// What [`Schema::index_changes`] emits, from all entries of both values.
+pub fn changes_of_entries<S: Schema + ?Sized>(
+    schema: &S,
+    key: &[u8],
+    before: Option<&[u8]>,
+    after: Option<&[u8]>,
+    emit: &mut dyn FnMut(Bytes, Option<Bytes>),
+) {
+    let mut gone = BTreeMap::new();
+    if let Some(before) = before {
+        schema.index_entries(key, before, &mut |key, value| {
+            gone.insert(key, value);
+        });
+    }
+    if let Some(after) = after {
+        schema.index_entries(key, after, &mut |key, value| {
+            if gone.remove(&key).as_ref() != Some(&value) {
+                emit(key, Some(value));
+            }
+        });
+    }
+    for key in gone.into_keys() {
+        emit(key, None);
+    }
 }
 
 /// A schema without secondary indexes.

@@ -1,15 +1,17 @@
 //! The store of one group: an active batch, sealed batches whose commit is under way, committed layers, the base.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 use wal::Position;
 
+use crate::arena::Arena;
 use crate::changelog::Change;
 use crate::committed::Committed;
-use crate::layer::{Cell, Cells, Source, source};
+use crate::layer::{Cell, Layer, Source};
+use crate::rows::Rows;
 use crate::{Applied, Base, Family, KeyRange, ReadHandle, Schema, StoreError, WriteBack};
 
 /// The largest row of a store that says nothing else, key and value, in bytes.
@@ -40,10 +42,10 @@ pub struct Savepoint {
     bytes: usize,
 }
 
-/// A closed batch: what goes into the changelog, in key order.
+/// A closed batch: what goes into the changelog.
 #[derive(Debug)]
 pub struct Sealed {
-    /// The changed rows, by family and key, each with its last value.
+    /// The changed rows, by family and in the order in which they were first written, each with its last value.
     pub changes: Vec<Change>,
 }
 
@@ -54,11 +56,13 @@ pub struct Store {
     options: Options,
     committed: Arc<RwLock<Committed>>,
     /// Batches whose commit is under way, oldest first.
-    sealed: VecDeque<Cells>,
-    active: Cells,
-    undo: Vec<(Family, Bytes, Option<Cell>)>,
+    sealed: VecDeque<Layer>,
+    active: Layer,
+    /// Family, place and earlier cell of each write.
+    undo: Vec<(Family, usize, Option<Cell>)>,
     active_bytes: usize,
     applied: Option<Applied>,
+    arena: Arena,
 }
 
 impl Store {
@@ -78,10 +82,11 @@ impl Store {
             options,
             committed,
             sealed: VecDeque::new(),
-            active: Cells::default(),
+            active: Layer::default(),
             undo: Vec::new(),
             active_bytes: 0,
             applied,
+            arena: Arena::default(),
         })
     }
 
@@ -113,16 +118,19 @@ impl Store {
 
     /// At most `limit` rows of a range, in key order (descending if `reverse`), with everything that was written.
     pub fn scan(
-        &self,
+        &mut self,
         family: Family,
         range: &KeyRange,
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        let slot = family.slot();
         let mut above: Vec<Source<'_>> = Vec::with_capacity(self.sealed.len() + 4);
-        above.extend(source(&self.active, family, range, reverse));
-        let sealed = self.sealed.iter().rev();
-        above.extend(sealed.filter_map(|batch| source(batch, family, range, reverse)));
+        let layers = std::iter::once(&mut self.active).chain(self.sealed.iter_mut().rev());
+        above.extend(layers.filter_map(|layer| {
+            layer[slot].put_in_order();
+            layer[slot].source(range, reverse)
+        }));
         Committed::scan(
             &self.committed,
             &*self.base,
@@ -132,6 +140,11 @@ impl Store {
             limit,
             reverse,
         )
+    }
+
+    /// Memory for the keys and values of rows that are about to be written.
+    pub fn arena(&mut self) -> &mut Arena {
+        &mut self.arena
     }
 
     /// Writes a row.
@@ -175,38 +188,24 @@ impl Store {
             });
         }
         self.active_bytes += size;
-        self.set(
-            family,
-            key,
-            Some(Cell {
-                value: Some(value),
-                fresh,
-            }),
-        );
+        let value = Some(value);
+        self.set(family, key, Cell { value, fresh });
         Ok(())
     }
 
     /// Deletes a row, if it exists.
     pub fn delete(&mut self, family: Family, key: Bytes) -> Result<(), StoreError> {
         self.active_bytes += key.len();
-        let cell = match self.active[family.slot()].get(&key) {
-            Some(cell) if cell.fresh => None,
-            _ => Some(Cell {
-                value: None,
-                fresh: false,
-            }),
-        };
-        self.set(family, key, cell);
+        let fresh = self.active[family.slot()]
+            .get(&key)
+            .is_some_and(|cell| cell.fresh);
+        self.set(family, key, Cell { value: None, fresh });
         Ok(())
     }
 
-    fn set(&mut self, family: Family, key: Bytes, cell: Option<Cell>) {
-        let map = &mut self.active[family.slot()];
-        let before = match cell {
-            Some(cell) => map.insert(key.clone(), cell),
-            None => map.remove(&key),
-        };
-        self.undo.push((family, key, before));
+    fn set(&mut self, family: Family, key: Bytes, cell: Cell) {
+        let (place, before) = self.active[family.slot()].set(key, cell);
+        self.undo.push((family, place, before));
     }
 
     /// A point of the active batch to return to.
@@ -220,14 +219,10 @@ impl Store {
     /// Undoes every write since `savepoint`.
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
         while self.undo.len() > savepoint.undo {
-            let Some((family, key, before)) = self.undo.pop() else {
+            let Some((family, place, before)) = self.undo.pop() else {
                 break;
             };
-            let map = &mut self.active[family.slot()];
-            match before {
-                Some(cell) => map.insert(key, cell),
-                None => map.remove(&key),
-            };
+            self.active[family.slot()].unset(place, before);
         }
         self.active_bytes = savepoint.bytes;
     }
@@ -246,7 +241,7 @@ impl Store {
         batch[Family::Index.slot()] = index;
         let mut changes = Vec::with_capacity(batch[0].len() + batch[2].len());
         for family in [Family::State, Family::Queue] {
-            changes.extend(batch[family.slot()].iter().map(|(key, cell)| Change {
+            changes.extend(batch[family.slot()].traces().map(|(key, cell)| Change {
                 family,
                 key: key.clone(),
                 value: cell.value.clone(),
@@ -257,9 +252,9 @@ impl Store {
     }
 
     /// Index entries that come and go with changed rows. What lies below the batch is still as it was.
-    fn derive(&self, rows: &BTreeMap<Bytes, Cell>) -> Result<BTreeMap<Bytes, Cell>, StoreError> {
-        let mut entries = BTreeMap::new();
-        for (key, cell) in rows {
+    fn derive(&self, rows: &Rows) -> Result<Rows, StoreError> {
+        let mut entries = Rows::default();
+        for (key, cell) in rows.traces() {
             if !self.schema.is_indexed(key) {
                 continue;
             }
@@ -268,32 +263,15 @@ impl Store {
             } else {
                 self.get_below(Family::State, key)?
             };
-            let mut gone = BTreeMap::new();
-            if let Some(before) = &before {
-                self.schema.index_entries(key, before, &mut |key, value| {
-                    gone.insert(key, value);
-                });
-            }
-            if let Some(value) = &cell.value {
-                self.schema.index_entries(key, value, &mut |key, value| {
-                    // An entry that stays as it was is not touched.
-                    if gone.remove(&key).as_ref() != Some(&value) {
-                        entries.insert(
-                            key,
-                            Cell {
-                                value: Some(value),
-                                fresh: false,
-                            },
-                        );
+            let (before, after) = (before.as_deref(), cell.value.as_deref());
+            self.schema
+                .index_changes(key, before, after, &mut |key, value| {
+                    // An entry that one row gives up and another takes stays.
+                    if value.is_some() || entries.get(&key).is_none() {
+                        let fresh = false;
+                        entries.set(key, Cell { value, fresh });
                     }
                 });
-            }
-            for key in gone.into_keys() {
-                entries.entry(key).or_insert(Cell {
-                    value: None,
-                    fresh: false,
-                });
-            }
         }
         Ok(entries)
     }
@@ -308,7 +286,7 @@ impl Store {
 
     /// Drops the active batch and all sealed ones.
     pub fn discard(&mut self) {
-        self.active = Cells::default();
+        self.active = Layer::default();
         self.undo.clear();
         self.active_bytes = 0;
         self.sealed.clear();
@@ -322,7 +300,7 @@ impl Store {
                 value: change.value,
                 fresh: false,
             };
-            self.active[change.family.slot()].insert(change.key, cell);
+            self.active[change.family.slot()].set(change.key, cell);
         }
         let Sealed { .. } = self.seal()?;
         self.commit(applied);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use index::{Family, GlobalView, KeyRange, Savepoint, Store, StoreError};
+use prost::Message;
 use wal::{GroupId, Position};
 
 use crate::commit::{Event, Recorded, Taken};
@@ -77,13 +78,26 @@ impl Context<'_> {
 
     /// At most `limit` rows of a range, in key order, or descending if `reverse`.
     pub fn scan(
-        &self,
+        &mut self,
         family: Family,
         range: &KeyRange,
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
         self.store.scan(family, range, limit, reverse)
+    }
+
+    /// A copy of some bytes, in memory that is cheap for rows.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Bytes {
+        self.store.arena().copy(bytes)
+    }
+
+    /// A message, encoded in memory that is cheap for rows.
+    pub fn encoded(&mut self, message: &impl Message) -> Bytes {
+        let len = message.encoded_len();
+        self.store
+            .arena()
+            .write(len, |buffer| message.encode_raw(buffer))
     }
 
     /// Writes a row.
@@ -115,8 +129,8 @@ impl Context<'_> {
         payload: Bytes,
     ) -> Result<i64, StoreError> {
         let due_ms = due_ms.max(self.timer_floor_ms);
-        self.store
-            .put(Family::Queue, timer::key(due_ms, owner), payload)?;
+        let key = self.bytes(&timer::key(due_ms, owner));
+        self.store.put(Family::Queue, key, payload)?;
         if self.next_due_ms.is_none_or(|next| due_ms < next) {
             *self.next_due_ms = Some(due_ms);
         }
@@ -131,8 +145,8 @@ impl Context<'_> {
         payload: Bytes,
     ) -> Result<i64, StoreError> {
         let due_ms = due_ms.max(self.timer_floor_ms);
-        self.store
-            .insert(Family::Queue, timer::key(due_ms, owner), payload)?;
+        let key = self.bytes(&timer::key(due_ms, owner));
+        self.store.insert(Family::Queue, key, payload)?;
         if self.next_due_ms.is_none_or(|next| due_ms < next) {
             *self.next_due_ms = Some(due_ms);
         }
@@ -141,7 +155,8 @@ impl Context<'_> {
 
     /// Removes a timer; nothing happens if it has fired.
     pub fn cancel_timer(&mut self, due_ms: i64, owner: &[u8]) -> Result<(), StoreError> {
-        self.store.delete(Family::Queue, timer::key(due_ms, owner))
+        let key = self.bytes(&timer::key(due_ms, owner));
+        self.store.delete(Family::Queue, key)
     }
 
     /// The consumer that has waited longest at `queue`, unless earlier entries of this group wait for one too. What it
@@ -180,8 +195,8 @@ impl Context<'_> {
             queued_ms: self.now_ms,
             payload,
         };
-        self.store
-            .insert(Family::Queue, entry.key(), entry.value())?;
+        let key = self.bytes(&entry.key());
+        self.store.insert(Family::Queue, key, entry.value())?;
         self.effects.queues.entry(entry.queue).or_insert(0);
         Ok(sequence)
     }
@@ -194,7 +209,8 @@ impl Context<'_> {
             queued_ms: 0,
             payload: Bytes::new(),
         };
-        self.store.delete(Family::Queue, entry.key())?;
+        let key = self.bytes(&entry.key());
+        self.store.delete(Family::Queue, key)?;
         self.effects.queues.entry(entry.queue).or_insert(0);
         Ok(())
     }

@@ -335,14 +335,11 @@ impl Loop {
         }));
     }
 
-    /// Takes inputs in and starts commits, as far as there is room. Says whether work is left.
+    /// Takes inputs in and starts one commit, if there is room: what earlier commits released does not wait for more than
+    /// one batch. Says whether work is left.
     fn work(&mut self) -> Result<bool, EngineError> {
-        let room = self.writer.max_in_flight();
         let mut read_all = true;
-        loop {
-            if self.group.in_flight() >= room {
-                break;
-            }
+        if self.group.in_flight() < self.writer.max_in_flight() {
             if self.group.queued() < INBOX_LIMIT {
                 self.signal.inbox.lock().inputs = false;
                 let messages = self.inputs.messages.poll(POLL_RECORDS, POLL_BYTES)?;
@@ -355,10 +352,9 @@ impl Loop {
                 });
             }
             let now = self.shared.clock.now_ms();
-            if !self.group.has_work(now) {
-                break;
+            if self.group.has_work(now) {
+                self.step(now)?;
             }
-            self.step(now)?;
         }
         self.write_back()?;
         Ok(!read_all || self.group.has_work(self.shared.clock.now_ms()))

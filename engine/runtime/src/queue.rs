@@ -26,7 +26,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn key(&self) -> Bytes {
+    pub(crate) fn key(&self) -> KeyWriter {
         key(&self.queue, self.sequence)
     }
 
@@ -59,25 +59,27 @@ impl Entry {
     }
 }
 
-fn key(queue: &[u8], sequence: u64) -> Bytes {
-    KeyWriter::new()
-        .u8(TABLE)
-        .bytes(queue)
-        .u64(sequence)
-        .finish()
+fn key(queue: &[u8], sequence: u64) -> KeyWriter {
+    let mut key = KeyWriter::new();
+    key.u8(TABLE).bytes(queue).u64(sequence);
+    key
 }
 
 fn range(queue: &[u8]) -> KeyRange {
     KeyRange {
-        start: Bound::Included(key(queue, 0)),
-        end: Bound::Included(key(queue, u64::MAX)),
+        start: Bound::Included(key(queue, 0).finish()),
+        end: Bound::Included(key(queue, u64::MAX).finish()),
     }
 }
 
 /// The oldest entry of `queue` whose sequence is at least `from`.
-pub(crate) fn first(store: &Store, queue: &[u8], from: u64) -> Result<Option<Entry>, StoreError> {
+pub(crate) fn first(
+    store: &mut Store,
+    queue: &[u8],
+    from: u64,
+) -> Result<Option<Entry>, StoreError> {
     let range = KeyRange {
-        start: Bound::Included(key(queue, from)),
+        start: Bound::Included(key(queue, from).finish()),
         end: range(queue).end,
     };
     match store.scan(Family::Queue, &range, 1, false)?.pop() {
@@ -87,7 +89,7 @@ pub(crate) fn first(store: &Store, queue: &[u8], from: u64) -> Result<Option<Ent
 }
 
 /// The oldest entry of every queue that has one: one seek a queue.
-pub(crate) fn heads(store: &Store) -> Result<Vec<Entry>, StoreError> {
+pub(crate) fn heads(store: &mut Store) -> Result<Vec<Entry>, StoreError> {
     let end = Bound::Excluded(Bytes::from_static(&[TABLE + 1]));
     let mut start = Bound::Included(Bytes::from_static(&[TABLE]));
     let mut heads = Vec::new();
@@ -105,7 +107,7 @@ pub(crate) fn heads(store: &Store) -> Result<Vec<Entry>, StoreError> {
             return Ok(heads);
         };
         let entry = Entry::parse(&key_bytes, &value)?;
-        start = Bound::Excluded(key(&entry.queue, u64::MAX));
+        start = Bound::Excluded(key(&entry.queue, u64::MAX).finish());
         heads.push(entry);
     }
 }

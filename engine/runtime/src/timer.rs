@@ -6,7 +6,8 @@
 
 use std::ops::Bound;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use index::key::KeyWriter;
 use index::{Family, KeyRange, Store, StoreError};
 
 /// First byte of a timer's key in the `Queue` family.
@@ -24,17 +25,10 @@ pub struct Timer {
     pub payload: Bytes,
 }
 
-/// Keeps the order of signed times in bytes.
-fn sortable(due_ms: i64) -> u64 {
-    (due_ms as u64) ^ (1 << 63)
-}
-
-pub(crate) fn key(due_ms: i64, owner: &[u8]) -> Bytes {
-    let mut key = BytesMut::with_capacity(HEADER + owner.len());
-    key.put_u8(TABLE);
-    key.put_u64(sortable(due_ms));
-    key.put_slice(owner);
-    key.freeze()
+pub(crate) fn key(due_ms: i64, owner: &[u8]) -> KeyWriter {
+    let mut key = KeyWriter::new();
+    key.u8(TABLE).i64(due_ms).raw(owner);
+    key
 }
 
 fn parse(key: &Bytes, payload: Bytes) -> Result<Timer, StoreError> {
@@ -51,17 +45,17 @@ fn parse(key: &Bytes, payload: Bytes) -> Result<Timer, StoreError> {
 
 /// Timers due at or before `until_ms`, oldest first, at most `limit`. Nothing is due before `floor_ms`.
 pub(crate) fn due(
-    store: &Store,
+    store: &mut Store,
     floor_ms: i64,
     until_ms: i64,
     limit: usize,
 ) -> Result<Vec<Timer>, StoreError> {
     let end = match until_ms.checked_add(1) {
-        Some(after) => Bound::Excluded(key(after, &[])),
+        Some(after) => Bound::Excluded(key(after, &[]).finish()),
         None => Bound::Excluded(Bytes::from_static(&[TABLE + 1])),
     };
     let range = KeyRange {
-        start: Bound::Included(key(floor_ms, &[])),
+        start: Bound::Included(key(floor_ms, &[]).finish()),
         end,
     };
     let rows = store.scan(Family::Queue, &range, limit, false)?;
@@ -71,9 +65,9 @@ pub(crate) fn due(
 }
 
 /// The due time of the next timer at or after `floor_ms`.
-pub(crate) fn next_due(store: &Store, floor_ms: i64) -> Result<Option<i64>, StoreError> {
+pub(crate) fn next_due(store: &mut Store, floor_ms: i64) -> Result<Option<i64>, StoreError> {
     let range = KeyRange {
-        start: Bound::Included(key(floor_ms, &[])),
+        start: Bound::Included(key(floor_ms, &[]).finish()),
         end: Bound::Excluded(Bytes::from_static(&[TABLE + 1])),
     };
     match store.scan(Family::Queue, &range, 1, false)?.pop() {
@@ -95,7 +89,8 @@ mod tests {
             key(i64::MAX, b""),
             key(0, b""),
             key(i64::MIN, b"q"),
-        ];
+        ]
+        .map(|key| key.finish());
         keys.sort();
         let dues: Vec<_> = keys
             .iter()

@@ -14,7 +14,7 @@ use proto::littlehorse::{
 };
 use tonic::{Request, Response, Status};
 use workflow::command::{split_wf_run_id, wf_run_id};
-use workflow::key::{self, Kind, Row, RunKey, RunRow};
+use workflow::key::{self, Kind, Row, RunKey, RunRow, TaskGuid};
 use workflow::record;
 
 use super::wf_run_search::{Times, created};
@@ -97,26 +97,21 @@ impl Service {
         let task_run = id.task_run.get_or_insert_default();
         let run_id = split_wf_run_id(task_run.wf_run_id.clone().unwrap_or_default());
         task_run.wf_run_id = Some(run_id.clone());
-        let key = RunKey::new(&caller.tenant, &run_id)
-            .checkpoint(&task_run.task_guid, id.checkpoint_number);
-        let key = key.ok_or_else(|| Status::not_found("Requested object was not found."))?;
+        let guid = task_guid(&task_run.task_guid)?;
+        let key = RunKey::new(&caller.tenant, &run_id).checkpoint(guid, id.checkpoint_number);
         let row: CheckpointRow = self.row(run_id.root_id(), &key).await?;
         Ok(Response::new(record::task_run::public_checkpoint(id, row)))
     }
 
     pub(super) async fn get_task_run(&self, request: Request<TaskRunId>) -> Answer<TaskRun> {
         let caller = self.caller(&request)?;
-        let TaskRunId {
-            wf_run_id,
-            task_guid,
-        } = request.into_inner();
-        let run_id = split_wf_run_id(wf_run_id.unwrap_or_default());
-        let key = RunKey::new(&caller.tenant, &run_id).task_run(&task_guid);
-        let key = key.ok_or_else(|| Status::not_found("Requested object was not found."))?;
+        let id = request.into_inner();
+        let run_id = split_wf_run_id(id.wf_run_id.unwrap_or_default());
+        let key = RunKey::new(&caller.tenant, &run_id).task_run(task_guid(&id.task_guid)?);
         let row: TaskRunRow = self.row(run_id.root_id(), &key).await?;
         let id = TaskRunId {
             wf_run_id: Some(run_id),
-            task_guid,
+            ..id
         };
         Ok(Response::new(record::task_run::public(id, row)))
     }
@@ -144,7 +139,7 @@ impl Service {
             Row::TaskRun { guid } => {
                 let id = TaskRunId {
                     wf_run_id: Some(key.wf_run_id),
-                    task_guid: guid,
+                    task_guid: guid.to_string(),
                 };
                 Some(record::task_run::public(id, row))
             }
@@ -221,6 +216,11 @@ impl Service {
             bookmark: page.bookmark,
         }))
     }
+}
+
+/// The id of a TaskRun within its WfRun.
+fn task_guid(text: &str) -> Result<TaskGuid, Status> {
+    TaskGuid::parse(text).ok_or_else(|| Status::not_found("Requested object was not found."))
 }
 
 fn too_large(report: &mut ReportTaskRun, size: usize) {

@@ -41,7 +41,7 @@ impl Service {
         let run = RunKey::new(&caller.tenant, &id);
         // The run and its active threads lie side by side: one scan, one moment.
         let range = index::KeyRange {
-            start: std::ops::Bound::Included(run.wf_run()),
+            start: std::ops::Bound::Included(run.wf_run().finish()),
             end: run.all(Kind::ThreadRun).end,
         };
         let partition = self.partition(self.group_of(id.root_id()))?;

@@ -283,11 +283,12 @@ fn state_is_the_fold_of_the_log(data: &Path, group: GroupId) {
     };
     let path = data.join("groups").join(group.to_string());
     let rocks = RocksBase::open(&path, &RocksShared::new(1 << 20, 1 << 20)).unwrap();
-    let [kept, folded] = [rocks as Arc<dyn Base>, Arc::new(MemoryBase::new())].map(|base| {
-        let mut store = Store::open(base, app.schema(), Options::default()).unwrap();
-        runtime::fold(&*log, group, &mut store).unwrap();
-        store
-    });
+    let [mut kept, mut folded] =
+        [rocks as Arc<dyn Base>, Arc::new(MemoryBase::new())].map(|base| {
+            let mut store = Store::open(base, app.schema(), Options::default()).unwrap();
+            runtime::fold(&*log, group, &mut store).unwrap();
+            store
+        });
     assert_eq!(kept.applied(), folded.applied(), "{group}");
     let all = KeyRange::prefix(&[]);
     for family in Family::ALL {

@@ -103,7 +103,7 @@ impl Group {
         for _ in 0..self.limits.void_entries {
             let floor = self.cursors.get(&waiter.queue).copied().unwrap_or(0);
             let floor = floor.max(run.effects.queues.get(&waiter.queue).copied().unwrap_or(0));
-            let Some(entry) = queue::first(&self.store, &waiter.queue, floor)? else {
+            let Some(entry) = queue::first(&mut self.store, &waiter.queue, floor)? else {
                 self.waiting.set_backlog(self.id, &waiter.queue, None);
                 break;
             };
@@ -115,7 +115,8 @@ impl Group {
             run.effects.recorded.push(Recorded {
                 event: Some(Event::Claim(claimed)),
             });
-            self.store.delete(index::Family::Queue, entry.key())?;
+            self.store
+                .delete(index::Family::Queue, entry.key().finish())?;
             run.effects
                 .queues
                 .insert(entry.queue.clone(), entry.sequence + 1);
@@ -143,7 +144,7 @@ impl Group {
         }
         let now_ms = now_ms.max(self.state.timer_floor_ms);
         let limit = self.limits.batch_timers;
-        let due = timer::due(&self.store, self.state.timer_floor_ms, now_ms, limit)?;
+        let due = timer::due(&mut self.store, self.state.timer_floor_ms, now_ms, limit)?;
         if !due.is_empty() {
             run.clock_ms = run.clock_ms.max(now_ms);
             run.inputs += due.len();
@@ -161,8 +162,8 @@ impl Group {
             _ => now_ms,
         };
         for timer in &due {
-            self.store
-                .delete(index::Family::Queue, timer::key(timer.due_ms, &timer.owner))?;
+            let key = timer::key(timer.due_ms, &timer.owner).finish();
+            self.store.delete(index::Family::Queue, key)?;
             let app = Arc::clone(&self.app);
             if let Err(rejection) =
                 self.execute(run, RequestId(0), |context| app.timer(context, timer))
@@ -170,7 +171,7 @@ impl Group {
                 tracing::error!(group = %self.id, due_ms = timer.due_ms, %rejection, "a timer was refused");
             }
         }
-        self.next_due_ms = timer::next_due(&self.store, self.state.timer_floor_ms)?;
+        self.next_due_ms = timer::next_due(&mut self.store, self.state.timer_floor_ms)?;
         Ok(())
     }
 

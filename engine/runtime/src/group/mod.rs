@@ -33,7 +33,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            batch_inputs: 1024,
+            batch_inputs: 128,
             batch_bytes: 1 << 20,
             batch_timers: 256,
             batch_claims: 256,
@@ -140,12 +140,12 @@ impl Group {
         self.state.version = CommitRecord::VERSION;
         self.state.term = term.to_u64();
         self.state.recorded.clear();
-        self.next_due_ms = timer::next_due(&self.store, self.state.timer_floor_ms)?;
+        self.next_due_ms = timer::next_due(&mut self.store, self.state.timer_floor_ms)?;
         for queue in std::mem::take(&mut self.backlogged) {
             self.waiting.set_backlog(self.id, &queue, None);
         }
         self.cursors.clear();
-        for head in queue::heads(&self.store)? {
+        for head in queue::heads(&mut self.store)? {
             self.cursors.insert(head.queue.clone(), head.sequence);
             self.backlogged.insert(head.queue.clone());
             self.waiting
@@ -242,12 +242,9 @@ impl Group {
         let own = Partition::changelog(self.id);
         let mut records: Vec<(Partition, Record)> =
             Vec::with_capacity(sealed.changes.len() + run.effects.messages.len() + 1);
-        records.extend(
-            sealed
-                .changes
-                .iter()
-                .map(|change| (own, changelog::record(change, time_ms))),
-        );
+        let arena = self.store.arena();
+        let changes = sealed.changes.iter();
+        records.extend(changes.map(|change| (own, changelog::record(change, time_ms, arena))));
         records.extend(run.effects.messages.iter().map(|(to, payload)| {
             let record = Record {
                 key: Bytes::new(),
@@ -285,7 +282,7 @@ impl Group {
         }
         for (queue, from) in &batch.effects.queues {
             let floor = self.cursors.get(queue).copied().unwrap_or(0).max(*from);
-            if let Some(head) = queue::first(&self.store, queue, floor)? {
+            if let Some(head) = queue::first(&mut self.store, queue, floor)? {
                 self.cursors.insert(queue.clone(), head.sequence);
                 self.backlogged.insert(queue.clone());
                 self.waiting

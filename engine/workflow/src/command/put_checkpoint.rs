@@ -12,6 +12,7 @@ use proto::littlehorse::{
 use runtime::{Context, Rejection};
 
 use super::wf_run_id;
+use crate::key::TaskGuid;
 use crate::run::{Run, Unit};
 use crate::task;
 
@@ -23,18 +24,18 @@ pub(super) fn execute(
     let id = command.task_run_id.clone().unwrap_or_default();
     let wf_run_id = wf_run_id("task_run_id.wf_run_id", id.wf_run_id.clone())?;
     let run = Run::new(tenant, &wf_run_id);
-    let guid = &id.task_guid;
     let mut unit = Unit::new(context, tenant);
-    let task_run = if unit.exists(&run)? {
-        unit.find_task(&run, guid)?
-            .and_then(|row| row.task_run.clone())
-    } else {
-        None
-    };
-    let Some(task_run) = task_run else {
-        let run = wf_run_id.to_string();
+    let mut found = None;
+    if let Some(guid) = TaskGuid::parse(&id.task_guid)
+        && unit.exists(&run)?
+    {
+        let row = unit.find_task(&run, guid)?;
+        found = row.and_then(|row| Some((guid, row.task_run.clone()?)));
+    }
+    let Some((guid, task_run)) = found else {
         return Err(Rejection::invalid(format!(
-            "TaskRun {run}/{guid} was not found"
+            "TaskRun {wf_run_id}/{} was not found",
+            id.task_guid
         )));
     };
     let is_last = task_run.attempts.len() as i32 == command.task_attempt.saturating_add(1);
@@ -56,10 +57,7 @@ pub(super) fn execute(
         created_at: Some(timestamp(now_ms)),
         logs: command.logs,
     };
-    let key = run
-        .key
-        .checkpoint(guid, number)
-        .ok_or_else(|| Rejection::internal("a TaskRun without a key"))?;
+    let key = run.key.checkpoint(guid, number).finish();
     let row = CheckpointRow {
         version: 1,
         checkpoint: Some(checkpoint.clone()),

@@ -104,7 +104,7 @@ pub(super) fn execute(
     unit.insert_event(&run, &def_name, &guid, row);
     let mark = run.key.unclaimed_event(&def_name, now_ms, arrival);
     unit.context
-        .insert(Family::State, mark, Bytes::from(guid.clone()))?;
+        .insert(Family::State, mark.finish(), Bytes::from(guid.clone()))?;
     if unit.exists(&run)? {
         advance(&mut unit, &run)?;
     }
@@ -139,7 +139,7 @@ pub(crate) fn retention_due(
     let mark = run
         .key
         .unclaimed_event(def, timestamp_ms(event.created_at.as_ref()), row.arrival);
-    unit.context.delete(Family::State, mark)?;
+    unit.context.delete(Family::State, mark.finish())?;
     unit.delete_event(run, def, guid);
     unit.finish()
 }

@@ -31,7 +31,7 @@ impl TaskGuid {
             Some(rest) => (rest, true),
             None => (text, false),
         };
-        let mut parts = numbers.split('-').map(|part| part.parse::<i32>().ok());
+        let mut parts = numbers.split('-').map(number);
         let guid = TaskGuid {
             thread: parts.next()??,
             position: parts.next()??,
@@ -41,13 +41,15 @@ impl TaskGuid {
                 None
             },
         };
-        (parts.next().is_none() && guid.to_string() == text).then_some(guid)
+        parts.next().is_none().then_some(guid)
     }
 
-    pub(super) fn write(self, writer: KeyWriter) -> KeyWriter {
-        match self.reminder {
-            None => writer.u8(0).i32(self.thread).i32(self.position),
-            Some(n) => writer.u8(1).i32(self.thread).i32(self.position).i32(n),
+    pub(super) fn write(self, key: &mut KeyWriter) {
+        key.u8(u8::from(self.reminder.is_some()))
+            .i32(self.thread)
+            .i32(self.position);
+        if let Some(n) = self.reminder {
+            key.i32(n);
         }
     }
 
@@ -63,6 +65,12 @@ impl TaskGuid {
             },
         })
     }
+}
+
+/// A number as it is printed: no sign, no needless zeros. (No thread and no position is negative.)
+fn number(text: &str) -> Option<i32> {
+    let is_canonical = text == "0" || text.starts_with(|first: char| matches!(first, '1'..='9'));
+    text.parse().ok().filter(|_| is_canonical)
 }
 
 impl std::fmt::Display for TaskGuid {

@@ -96,12 +96,13 @@ impl RunKey {
         while let Some(parent) = chain[chain.len() - 1].parent_wf_run_id.as_deref() {
             chain.push(parent);
         }
-        let mut writer = KeyWriter::new().u8(RUNS).str(tenant);
+        let mut writer = KeyWriter::new();
+        writer.u8(RUNS).str(tenant);
         for (depth, id) in chain.iter().rev().enumerate() {
             if depth > 0 {
-                writer = writer.u8(CHILD);
+                writer.u8(CHILD);
             }
-            writer = writer.str(&id.id);
+            writer.str(&id.id);
         }
         RunKey {
             prefix: writer.finish(),
@@ -114,7 +115,9 @@ impl RunKey {
     }
 
     fn row(&self, kind: Kind) -> KeyWriter {
-        KeyWriter::from_prefix(&self.prefix).u8(kind as u8)
+        let mut writer = KeyWriter::from_prefix(&self.prefix);
+        writer.u8(kind as u8);
+        writer
     }
 
     /// All rows of one kind.
@@ -136,66 +139,72 @@ impl RunKey {
     }
 
     /// The WfRun.
-    pub fn wf_run(&self) -> Bytes {
-        self.row(Kind::WfRun).finish()
+    pub fn wf_run(&self) -> KeyWriter {
+        self.row(Kind::WfRun)
     }
 
     /// An active ThreadRun.
-    pub fn thread_run(&self, number: i32) -> Bytes {
-        self.row(Kind::ThreadRun).i32(number).finish()
+    pub fn thread_run(&self, number: i32) -> KeyWriter {
+        let mut key = self.row(Kind::ThreadRun);
+        key.i32(number);
+        key
     }
 
     /// An archived ThreadRun.
-    pub fn inactive_thread_run(&self, number: i32) -> Bytes {
-        self.row(Kind::InactiveThreadRun).i32(number).finish()
+    pub fn inactive_thread_run(&self, number: i32) -> KeyWriter {
+        let mut key = self.row(Kind::InactiveThreadRun);
+        key.i32(number);
+        key
     }
 
     /// A variable.
-    pub fn variable(&self, thread: i32, name: &str) -> Bytes {
-        self.row(Kind::Variable).i32(thread).str(name).finish()
+    pub fn variable(&self, thread: i32, name: &str) -> KeyWriter {
+        let mut key = self.row(Kind::Variable);
+        key.i32(thread).str(name);
+        key
     }
 
     /// A NodeRun.
-    pub fn node_run(&self, thread: i32, position: i32) -> Bytes {
-        self.row(Kind::NodeRun).i32(thread).i32(position).finish()
+    pub fn node_run(&self, thread: i32, position: i32) -> KeyWriter {
+        let mut key = self.row(Kind::NodeRun);
+        key.i32(thread).i32(position);
+        key
     }
 
-    /// A TaskRun; `None` for a guid that no TaskRun can have.
-    pub fn task_run(&self, guid: &str) -> Option<Bytes> {
-        Some(
-            TaskGuid::parse(guid)?
-                .write(self.row(Kind::TaskRun))
-                .finish(),
-        )
+    /// A TaskRun.
+    pub fn task_run(&self, guid: TaskGuid) -> KeyWriter {
+        let mut key = self.row(Kind::TaskRun);
+        guid.write(&mut key);
+        key
     }
 
-    /// A checkpoint; `None` for a guid that no TaskRun can have.
-    pub fn checkpoint(&self, guid: &str, number: i32) -> Option<Bytes> {
-        Some(
-            TaskGuid::parse(guid)?
-                .write(self.row(Kind::Checkpoint))
-                .i32(number)
-                .finish(),
-        )
+    /// A checkpoint.
+    pub fn checkpoint(&self, guid: TaskGuid, number: i32) -> KeyWriter {
+        let mut key = self.row(Kind::Checkpoint);
+        guid.write(&mut key);
+        key.i32(number);
+        key
     }
 
     /// The latest output of a node.
-    pub fn node_output(&self, thread: i32, node: &str) -> Bytes {
-        self.row(Kind::NodeOutput).i32(thread).str(node).finish()
+    pub fn node_output(&self, thread: i32, node: &str) -> KeyWriter {
+        let mut key = self.row(Kind::NodeOutput);
+        key.i32(thread).str(node);
+        key
     }
 
     /// An ExternalEvent.
-    pub fn external_event(&self, def: &str, guid: &str) -> Bytes {
-        self.row(Kind::ExternalEvent).str(def).str(guid).finish()
+    pub fn external_event(&self, def: &str, guid: &str) -> KeyWriter {
+        let mut key = self.row(Kind::ExternalEvent);
+        key.str(def).str(guid);
+        key
     }
 
     /// The mark of an unclaimed ExternalEvent.
-    pub fn unclaimed_event(&self, def: &str, created_ms: i64, arrival: u64) -> Bytes {
-        self.row(Kind::UnclaimedEvent)
-            .str(def)
-            .i64(created_ms)
-            .u64(arrival)
-            .finish()
+    pub fn unclaimed_event(&self, def: &str, created_ms: i64, arrival: u64) -> KeyWriter {
+        let mut key = self.row(Kind::UnclaimedEvent);
+        key.str(def).i64(created_ms).u64(arrival);
+        key
     }
 
     /// The unclaimed ExternalEvents of one definition, oldest first.
@@ -251,21 +260,19 @@ pub fn retired_wf_specs(tenant: &str, name: &str, major: i32, revision: i32) -> 
 }
 
 fn version_of_wf_spec(table: u8, tenant: &str, name: &str, major: i32, revision: i32) -> KeyWriter {
-    KeyWriter::new()
-        .u8(table)
-        .str(tenant)
-        .str(name)
-        .i32(major)
-        .i32(revision)
+    let mut key = KeyWriter::new();
+    key.u8(table).str(tenant).str(name).i32(major).i32(revision);
+    key
 }
 
 /// All versions of a WfSpec, ascending; of one major version if given.
 pub fn wf_spec_versions(tenant: &str, name: &str, major: Option<i32>) -> KeyRange {
-    let writer = KeyWriter::new().u8(WF_SPECS).str(tenant).str(name);
-    KeyRange::prefix(&match major {
-        Some(major) => writer.i32(major).finish(),
-        None => writer.finish(),
-    })
+    let mut versions = KeyWriter::new();
+    versions.u8(WF_SPECS).str(tenant).str(name);
+    if let Some(major) = major {
+        versions.i32(major);
+    }
+    KeyRange::prefix(&versions.finish())
 }
 
 /// The queue of one TaskDef's tasks.

@@ -45,12 +45,12 @@ pub enum Row {
     /// See [`Kind::TaskRun`].
     TaskRun {
         /// `TaskRunId.task_guid`.
-        guid: String,
+        guid: TaskGuid,
     },
     /// See [`Kind::Checkpoint`].
     Checkpoint {
         /// `TaskRunId.task_guid`.
-        guid: String,
+        guid: TaskGuid,
         /// `CheckpointId.checkpoint_number`.
         number: i32,
     },
@@ -109,10 +109,10 @@ impl RunRow {
                 position: reader.i32()?,
             },
             Kind::TaskRun => Row::TaskRun {
-                guid: TaskGuid::read(&mut reader)?.to_string(),
+                guid: TaskGuid::read(&mut reader)?,
             },
             Kind::Checkpoint => Row::Checkpoint {
-                guid: TaskGuid::read(&mut reader)?.to_string(),
+                guid: TaskGuid::read(&mut reader)?,
                 number: reader.i32()?,
             },
             Kind::NodeOutput => Row::NodeOutput,

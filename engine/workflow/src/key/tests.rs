@@ -53,21 +53,19 @@ fn keys_say_what_they_are() {
                 },
             ),
             (
-                run.task_run("0-12").expect("a guid"),
+                run.task_run(guid("0-12")),
+                Row::TaskRun { guid: guid("0-12") },
+            ),
+            (
+                run.task_run(guid("ut-0-12-3")),
                 Row::TaskRun {
-                    guid: "0-12".to_owned(),
+                    guid: guid("ut-0-12-3"),
                 },
             ),
             (
-                run.task_run("ut-0-12-3").expect("a guid"),
-                Row::TaskRun {
-                    guid: "ut-0-12-3".to_owned(),
-                },
-            ),
-            (
-                run.checkpoint("0-12", 7).expect("a guid"),
+                run.checkpoint(guid("0-12"), 7),
                 Row::Checkpoint {
-                    guid: "0-12".to_owned(),
+                    guid: guid("0-12"),
                     number: 7,
                 },
             ),
@@ -93,6 +91,10 @@ fn keys_say_what_they_are() {
     }
 }
 
+fn guid(text: &str) -> TaskGuid {
+    TaskGuid::parse(text).expect("a guid")
+}
+
 #[test]
 fn own_rows_leave_children_out_and_positions_order_numerically() {
     let run = RunKey::new("t", &id(&["root"]));
@@ -101,12 +103,12 @@ fn own_rows_leave_children_out_and_positions_order_numerically() {
         std::ops::Bound::Excluded(end) => end,
         other => panic!("{other:?}"),
     };
-    assert!(run.unclaimed_event("z", i64::MAX, u64::MAX) < end);
-    assert!(child.wf_run() > end);
-    assert!(run.node_run(0, 9) < run.node_run(0, 10));
-    assert!(run.task_run("0-9") < run.task_run("0-10"));
+    assert!(run.unclaimed_event("z", i64::MAX, u64::MAX)[..] < end[..]);
+    assert!(child.wf_run()[..] > end[..]);
+    assert!(run.node_run(0, 9)[..] < run.node_run(0, 10)[..]);
+    assert!(run.task_run(guid("0-9"))[..] < run.task_run(guid("0-10"))[..]);
     assert!(
-        run.task_run("9-9") < run.task_run("ut-0-1-0"),
+        run.task_run(guid("9-9"))[..] < run.task_run(guid("ut-0-1-0"))[..],
         "reminders come last"
     );
 }
@@ -142,16 +144,13 @@ fn the_format_is_fixed() {
         (run.inactive_thread_run(1), b"\x03\x80\0\0\x01"),
         (run.variable(0, "x"), b"\x10\x80\0\0\0x\0\x01"),
         (run.node_run(1, 2), b"\x11\x80\0\0\x01\x80\0\0\x02"),
+        (run.task_run(guid("1-2")), b"\x12\0\x80\0\0\x01\x80\0\0\x02"),
         (
-            run.task_run("1-2").expect("a guid"),
-            b"\x12\0\x80\0\0\x01\x80\0\0\x02",
-        ),
-        (
-            run.task_run("ut-1-2-3").expect("a guid"),
+            run.task_run(guid("ut-1-2-3")),
             b"\x12\x01\x80\0\0\x01\x80\0\0\x02\x80\0\0\x03",
         ),
         (
-            run.checkpoint("1-2", 3).expect("a guid"),
+            run.checkpoint(guid("1-2"), 3),
             b"\x13\0\x80\0\0\x01\x80\0\0\x02\x80\0\0\x03",
         ),
         (run.node_output(1, "n"), b"\x14\x80\0\0\x01n\0\x01"),

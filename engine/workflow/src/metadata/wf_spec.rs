@@ -10,7 +10,7 @@ use crate::time::timestamp_ms;
 
 /// The highest version of a WfSpec.
 pub(super) fn latest(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     tenant: &str,
     name: &str,
 ) -> Result<Option<WfSpec>, Rejection> {
@@ -42,7 +42,7 @@ pub(super) fn delete(
 /// When a new version is created: now, or later than every deleted one that had its number, so that the time tells them
 /// apart.
 pub(super) fn creation_ms(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     tenant: &str,
     id: &WfSpecId,
 ) -> Result<i64, Rejection> {

@@ -160,7 +160,7 @@ fn claim(unit: &mut Unit<'_, '_>, at: &At<'_>, def: &str, guid: &str) -> Result<
         .run
         .key
         .unclaimed_event(def, timestamp_ms(created.as_ref()), arrival);
-    unit.context.delete(Family::State, mark)?;
+    unit.context.delete(Family::State, mark.finish())?;
     if let Some(due_ms) = retention {
         unit.context
             .cancel_timer(due_ms, &at.run.key.external_event(def, guid))?;

@@ -38,11 +38,11 @@ pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>,
         TaskStatus::TaskInputVarSubError => {
             Err(Fault::var_sub("Task input variables could not be computed").into())
         }
-        TaskStatus::TaskException => match attempt.result {
+        TaskStatus::TaskException => match &attempt.result {
             Some(AttemptResult::Exception(exception)) => Err(Fault {
-                name: exception.name,
-                message: exception.message,
-                content: Some(exception.content.unwrap_or_default()),
+                name: exception.name.clone(),
+                message: exception.message.clone(),
+                content: Some(exception.content.clone().unwrap_or_default()),
             }
             .into()),
             _ => Err(Fault::new(
@@ -55,8 +55,8 @@ pub(super) fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>,
 }
 
 pub(super) fn can_halt(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<bool, Rejection> {
-    let guid = TaskGuid::of_node(at.thread, at.position).to_string();
-    let Some(row) = unit.find_task(at.run, &guid)? else {
+    let guid = TaskGuid::of_node(at.thread, at.position);
+    let Some(row) = unit.find_task(at.run, guid)? else {
         return Ok(true);
     };
     let status = row
@@ -73,17 +73,16 @@ pub(super) fn output(
     unit: &mut Unit<'_, '_>,
     at: &At<'_>,
 ) -> Result<Option<VariableValue>, Rejection> {
-    Ok(match last_attempt(unit, at)?.result {
-        Some(AttemptResult::Output(output)) => Some(output),
+    Ok(match &last_attempt(unit, at)?.result {
+        Some(AttemptResult::Output(output)) => Some(output.clone()),
         _ => Some(VariableValue::default()),
     })
 }
 
-fn last_attempt(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<TaskAttempt, Rejection> {
-    let guid = TaskGuid::of_node(at.thread, at.position).to_string();
-    unit.find_task(at.run, &guid)?
+fn last_attempt<'u>(unit: &'u mut Unit<'_, '_>, at: &At<'_>) -> Result<&'u TaskAttempt, Rejection> {
+    let guid = TaskGuid::of_node(at.thread, at.position);
+    unit.find_task(at.run, guid)?
         .and_then(|row| row.task_run.as_ref())
         .and_then(|task_run| task_run.attempts.last())
-        .cloned()
         .ok_or_else(|| Rejection::internal(format!("TaskRun {guid} is missing")))
 }

@@ -41,13 +41,16 @@ pub fn index_range(tenant: &str, def: &str, claimed: Option<bool>) -> KeyRange {
 }
 
 fn index_prefix(tenant: &str, def: &str, claimed: Option<bool>) -> KeyWriter {
-    match claimed {
-        None => Index::ExternalEventByDef.prefix(tenant).str(def),
-        Some(claimed) => Index::ExternalEventByDefClaimed
-            .prefix(tenant)
-            .str(def)
-            .u8(u8::from(claimed)),
+    let index = match claimed {
+        None => Index::ExternalEventByDef,
+        Some(_) => Index::ExternalEventByDefClaimed,
+    };
+    let mut key = index.prefix(tenant);
+    key.str(def);
+    if let Some(claimed) = claimed {
+        key.u8(u8::from(claimed));
     }
+    key
 }
 
 pub(super) fn index_entries(
@@ -64,10 +67,7 @@ pub(super) fn index_entries(
     let run = wf_run_id.to_string();
     let created = timestamp_ms(event.created_at.as_ref());
     for claimed in [None, Some(event.claimed)] {
-        let writer = index_prefix(tenant, def, claimed);
-        emit(
-            writer.i64(created).str(&run).str(guid).finish(),
-            Bytes::new(),
-        );
+        let mut key = index_prefix(tenant, def, claimed);
+        emit(key.i64(created).str(&run).str(guid).finish(), Bytes::new());
     }
 }

@@ -43,42 +43,73 @@ enum State {
 #[derive(Debug)]
 enum Slot<T> {
     Absent,
-    /// In a box: rows are large, and a node of the map has room for eleven.
+    /// In a box: rows are large.
     Present(Box<T>, State),
     Deleted,
 }
 
+/// More rows than this of one type are found through an index; so many, by comparing.
+const FEW: usize = 16;
+
 /// A command's view of the rows of one type.
 #[derive(Debug)]
 pub struct Rows<T> {
-    slots: BTreeMap<Bytes, Slot<T>>,
+    /// In the order in which they were first looked up.
+    slots: Vec<(Bytes, Slot<T>)>,
+    /// Places in `slots`, once these are many.
+    index: BTreeMap<Bytes, usize>,
 }
 
 impl<T> Default for Rows<T> {
     fn default() -> Rows<T> {
         Rows {
-            slots: BTreeMap::new(),
+            slots: Vec::new(),
+            index: BTreeMap::new(),
         }
     }
 }
 
 impl<T: Row> Rows<T> {
-    fn slot(&mut self, context: &Context<'_>, key: &Bytes) -> Result<&mut Slot<T>, Rejection> {
-        // Cloning a key that only this command holds costs an allocation: most look-ups find the slot.
-        if !self.slots.contains_key(key) {
-            let slot = match context.get(Family::State, key)? {
-                Some(value) => Slot::Present(Box::new(decode(&value)?), State::Clean),
-                None => Slot::Absent,
-            };
-            self.slots.insert(key.clone(), slot);
+    fn find(&self, key: &[u8]) -> Option<usize> {
+        if self.slots.len() > FEW {
+            self.index.get(key).copied()
+        } else {
+            // The last ones are asked for most.
+            self.slots.iter().rposition(|(known, _)| known == key)
         }
-        self.slots
-            .get_mut(key)
-            .ok_or_else(|| Rejection::internal("a slot is missing"))
+    }
+
+    fn add(&mut self, key: Bytes, slot: Slot<T>) -> usize {
+        let place = self.slots.len();
+        self.slots.push((key, slot));
+        match self.slots.len() {
+            0..=FEW => {}
+            len if len == FEW + 1 => {
+                let keys = self.slots.iter().map(|(key, _)| key.clone());
+                self.index = keys.zip(0..).collect();
+            }
+            _ => {
+                let key = self.slots[place].0.clone();
+                self.index.insert(key, place);
+            }
+        }
+        place
+    }
+
+    fn slot(&mut self, context: &mut Context<'_>, key: &[u8]) -> Result<&mut Slot<T>, Rejection> {
+        if let Some(place) = self.find(key) {
+            return Ok(&mut self.slots[place].1);
+        }
+        let slot = match context.get(Family::State, key)? {
+            Some(value) => Slot::Present(Box::new(decode(&value)?), State::Clean),
+            None => Slot::Absent,
+        };
+        let place = self.add(context.bytes(key), slot);
+        Ok(&mut self.slots[place].1)
     }
 
     /// The row, if it exists.
-    pub fn get(&mut self, context: &Context<'_>, key: &Bytes) -> Result<Option<&T>, Rejection> {
+    pub fn get(&mut self, context: &mut Context<'_>, key: &[u8]) -> Result<Option<&T>, Rejection> {
         Ok(match self.slot(context, key)? {
             Slot::Present(row, _) => Some(row),
             Slot::Absent | Slot::Deleted => None,
@@ -88,8 +119,8 @@ impl<T: Row> Rows<T> {
     /// The row, to be changed: it will be written.
     pub fn get_mut(
         &mut self,
-        context: &Context<'_>,
-        key: &Bytes,
+        context: &mut Context<'_>,
+        key: &[u8],
     ) -> Result<Option<&mut T>, Rejection> {
         Ok(match self.slot(context, key)? {
             Slot::Present(row, state) => {
@@ -103,36 +134,52 @@ impl<T: Row> Rows<T> {
     }
 
     /// A row that certainly did not exist before this command.
-    pub fn insert(&mut self, key: Bytes, row: T) {
-        let state = match self.slots.get(&key) {
-            // It existed in the store: it must be overwritten, not inserted.
-            Some(Slot::Deleted | Slot::Present(_, State::Clean | State::Dirty)) => State::Dirty,
-            Some(Slot::Absent | Slot::Present(_, State::New)) | None => State::New,
-        };
-        self.slots.insert(key, Slot::Present(Box::new(row), state));
+    pub fn insert(&mut self, context: &mut Context<'_>, key: &[u8], row: T) {
+        let row = Box::new(row);
+        match self.find(key) {
+            Some(place) => {
+                let slot = &mut self.slots[place].1;
+                let state = match slot {
+                    // It existed in the store: it must be overwritten, not inserted.
+                    Slot::Deleted | Slot::Present(_, State::Clean | State::Dirty) => State::Dirty,
+                    Slot::Absent | Slot::Present(_, State::New) => State::New,
+                };
+                *slot = Slot::Present(row, state);
+            }
+            None => {
+                self.add(context.bytes(key), Slot::Present(row, State::New));
+            }
+        }
     }
 
     /// Deletes a row, if it exists.
-    pub fn delete(&mut self, key: Bytes) {
-        match self.slots.get(&key) {
-            Some(Slot::Present(_, State::New) | Slot::Absent) => {
-                self.slots.insert(key, Slot::Absent);
+    pub fn delete(&mut self, context: &mut Context<'_>, key: &[u8]) {
+        match self.find(key) {
+            Some(place) => {
+                let slot = &mut self.slots[place].1;
+                *slot = match slot {
+                    Slot::Present(_, State::New) | Slot::Absent => Slot::Absent,
+                    Slot::Present(..) | Slot::Deleted => Slot::Deleted,
+                };
             }
-            _ => {
-                self.slots.insert(key, Slot::Deleted);
+            None => {
+                self.add(context.bytes(key), Slot::Deleted);
             }
         }
     }
 
     /// Writes what was changed, and forgets all.
     pub fn flush(&mut self, context: &mut Context<'_>) -> Result<(), Rejection> {
+        self.index.clear();
         for (key, slot) in std::mem::take(&mut self.slots) {
             match slot {
                 Slot::Present(row, State::New) => {
-                    context.insert(Family::State, key, Bytes::from(row.encode_to_vec()))?;
+                    let value = context.encoded(&*row);
+                    context.insert(Family::State, key, value)?;
                 }
                 Slot::Present(row, State::Dirty) => {
-                    context.put(Family::State, key, Bytes::from(row.encode_to_vec()))?;
+                    let value = context.encoded(&*row);
+                    context.put(Family::State, key, value)?;
                 }
                 Slot::Deleted => context.delete(Family::State, key)?,
                 Slot::Present(_, State::Clean) | Slot::Absent => {}

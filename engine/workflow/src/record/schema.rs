@@ -1,8 +1,8 @@
 //! The secondary indexes of all records.
 
 use bytes::Bytes;
-use index::Schema;
 use index::key::KeyWriter;
+use index::{Schema, changes_of_entries};
 use prost::Message;
 use proto::ironhorse::v1::{ExternalEventRow, TaskRunIndexView, WfRunRow};
 
@@ -31,7 +31,9 @@ pub(super) enum Index {
 
 impl Index {
     pub(super) fn prefix(self, tenant: &str) -> KeyWriter {
-        KeyWriter::new().u8(self as u8).str(tenant)
+        let mut key = KeyWriter::new();
+        key.u8(self as u8).str(tenant);
+        key
     }
 }
 
@@ -61,8 +63,13 @@ impl Schema for WorkflowSchema {
                 }
             }
             Row::TaskRun { guid } => {
-                if let Ok(value) = TaskRunIndexView::decode(value) {
-                    task_run::index_entries(&row.tenant, &row.wf_run_id, guid, &value, emit);
+                if let Ok(TaskRunIndexView {
+                    task_run: Some(task_run),
+                    ..
+                }) = TaskRunIndexView::decode(value)
+                {
+                    let run = row.wf_run_id.to_string();
+                    task_run::index_entries(&row.tenant, &run, *guid, &task_run, emit);
                 }
             }
             Row::ExternalEvent { def, guid } => {
@@ -78,6 +85,31 @@ impl Schema for WorkflowSchema {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn index_changes(
+        &self,
+        key: &[u8],
+        before: Option<&[u8]>,
+        after: Option<&[u8]>,
+        emit: &mut dyn FnMut(Bytes, Option<Bytes>),
+    ) {
+        // TaskRuns change more than all else, and then only in their status.
+        if kind_of(key) != Some(Kind::TaskRun as u8) {
+            return changes_of_entries(self, key, before, after, emit);
+        }
+        let view = |value: Option<&[u8]>| TaskRunIndexView::decode(value?).ok()?.task_run;
+        let (before, after) = (view(before), view(after));
+        if before != after
+            && let Ok(Some(RunRow {
+                tenant,
+                wf_run_id,
+                row: Row::TaskRun { guid },
+            })) = RunRow::parse(key)
+        {
+            let run = wf_run_id.to_string();
+            task_run::index_changes(&tenant, &run, guid, before.as_ref(), after.as_ref(), emit);
         }
     }
 }
@@ -104,5 +136,64 @@ fn end_of_string(key: &[u8], mut at: usize) -> Option<usize> {
             at += 1;
         }
         at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::ironhorse::v1::TaskRunRow;
+    use proto::littlehorse::{TaskDefId, TaskRun, WfRunId};
+
+    use super::*;
+    use crate::key::{RunKey, TaskGuid};
+    use crate::time::timestamp;
+
+    fn row(name: &str, scheduled_ms: i64, status: i32) -> Vec<u8> {
+        let task_run = TaskRun {
+            task_def_id: Some(TaskDefId {
+                name: name.to_owned(),
+            }),
+            scheduled_at: Some(timestamp(scheduled_ms)),
+            status,
+            ..TaskRun::default()
+        };
+        let row = TaskRunRow {
+            task_run: Some(task_run),
+            ..TaskRunRow::default()
+        };
+        row.encode_to_vec()
+    }
+
+    #[test]
+    fn the_short_way_of_task_runs_agrees_with_their_entries() {
+        let id = WfRunId {
+            id: "run".to_owned(),
+            parent_wf_run_id: None,
+        };
+        let key = RunKey::new("tenant", &id).task_run(TaskGuid::of_node(0, 1));
+        let values = [
+            None,
+            Some(row("a", 1, 1)),
+            Some(row("a", 1, 2)),
+            Some(row("a", 2, 1)),
+            Some(row("b", 1, 1)),
+            Some(b"garbage".to_vec()),
+        ];
+        for before in &values {
+            for after in &values {
+                let (before, after) = (before.as_deref(), after.as_deref());
+                let mut long = Vec::new();
+                changes_of_entries(&WorkflowSchema, &key, before, after, &mut |key, value| {
+                    long.push((key, value));
+                });
+                let mut short = Vec::new();
+                WorkflowSchema.index_changes(&key, before, after, &mut |key, value| {
+                    short.push((key, value));
+                });
+                long.sort();
+                short.sort();
+                assert_eq!(short, long);
+            }
+        }
     }
 }

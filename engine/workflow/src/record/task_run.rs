@@ -4,12 +4,14 @@ use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::KeyRange;
 use index::key::KeyWriter;
-use proto::ironhorse::v1::{CheckpointRow, TaskRunIndexView, TaskRunRow};
+use proto::ironhorse::v1::task_run_index_view::Indexed;
+use proto::ironhorse::v1::{CheckpointRow, TaskRunRow};
 use proto::littlehorse::task_attempt::Result as AttemptResult;
-use proto::littlehorse::{Checkpoint, CheckpointId, TaskRun, TaskRunId, WfRunId};
+use proto::littlehorse::{Checkpoint, CheckpointId, TaskRun, TaskRunId};
 
 use super::Row;
 use super::schema::Index;
+use crate::key::TaskGuid;
 use crate::value::mask;
 
 impl Row for TaskRunRow {
@@ -57,35 +59,75 @@ pub fn index_range(tenant: &str, task_def: &str, status: Option<i32>) -> KeyRang
 }
 
 fn index_prefix(tenant: &str, task_def: &str, status: Option<i32>) -> KeyWriter {
-    match status {
-        None => Index::TaskRunByDef.prefix(tenant).str(task_def),
-        Some(status) => Index::TaskRunByDefStatus
-            .prefix(tenant)
-            .str(task_def)
-            .i32(status),
+    let index = match status {
+        None => Index::TaskRunByDef,
+        Some(_) => Index::TaskRunByDefStatus,
+    };
+    let mut key = index.prefix(tenant);
+    key.str(task_def);
+    if let Some(status) = status {
+        key.i32(status);
+    }
+    key
+}
+
+/// The entry of a TaskRun among all of its TaskDef, or among those in its status.
+fn index_entry(
+    tenant: &str,
+    run: &str,
+    guid: TaskGuid,
+    task_run: &Indexed,
+    by_status: bool,
+) -> Option<Bytes> {
+    let task_def = task_run.task_def_id.as_ref()?;
+    let status = by_status.then_some(task_run.status);
+    let scheduled = timestamp_ms(task_run.scheduled_at.as_ref());
+    let mut key = index_prefix(tenant, &task_def.name, status);
+    key.i64(scheduled).str(run).str(&guid.to_string());
+    Some(key.finish())
+}
+
+/// Index entries of a stored TaskRun; `run` is the text form of its WfRun's id.
+pub(super) fn index_entries(
+    tenant: &str,
+    run: &str,
+    guid: TaskGuid,
+    task_run: &Indexed,
+    emit: &mut dyn FnMut(Bytes, Bytes),
+) {
+    for by_status in [false, true] {
+        if let Some(key) = index_entry(tenant, run, guid, task_run, by_status) {
+            emit(key, Bytes::new());
+        }
     }
 }
 
-pub(super) fn index_entries(
+/// What changes among its entries: nothing but the one by status, as a rule.
+pub(super) fn index_changes(
     tenant: &str,
-    wf_run_id: &WfRunId,
-    guid: &str,
-    row: &TaskRunIndexView,
-    emit: &mut dyn FnMut(Bytes, Bytes),
+    run: &str,
+    guid: TaskGuid,
+    before: Option<&Indexed>,
+    after: Option<&Indexed>,
+    emit: &mut dyn FnMut(Bytes, Option<Bytes>),
 ) {
-    let Some(task_run) = &row.task_run else {
-        return;
-    };
-    let Some(task_def) = &task_run.task_def_id else {
-        return;
-    };
-    let run = wf_run_id.to_string();
-    let scheduled = timestamp_ms(task_run.scheduled_at.as_ref());
-    for status in [None, Some(task_run.status)] {
-        let writer = index_prefix(tenant, &task_def.name, status);
-        emit(
-            writer.i64(scheduled).str(&run).str(guid).finish(),
-            Bytes::new(),
-        );
+    for by_status in [false, true] {
+        let entry = |task_run: &Indexed| index_entry(tenant, run, guid, task_run, by_status);
+        let stays = match (before, after) {
+            (Some(before), Some(after)) => {
+                before.task_def_id == after.task_def_id
+                    && before.scheduled_at == after.scheduled_at
+                    && (!by_status || before.status == after.status)
+            }
+            _ => false,
+        };
+        if !stays {
+            if let Some(key) = before.and_then(entry) {
+                emit(key, None);
+            }
+            if let Some(key) = after.and_then(entry) {
+                emit(key, Some(Bytes::new()));
+            }
+        }
     }
 }

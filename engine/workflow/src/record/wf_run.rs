@@ -53,18 +53,18 @@ fn index_prefix(tenant: &str, criteria: &Criteria<'_>) -> KeyWriter {
     };
     let mut writer = index.prefix(tenant);
     if let Some((name, major, revision)) = criteria.wf_spec {
-        writer = writer.str(name);
+        writer.str(name);
         if let Some(major) = major {
-            writer = writer.i32(major);
+            writer.i32(major);
             if let Some(revision) = revision {
-                writer = writer.i32(revision);
+                writer.i32(revision);
             }
         }
     }
-    match criteria.status {
-        Some(status) => writer.i32(status),
-        None => writer,
+    if let Some(status) = criteria.status {
+        writer.i32(status);
     }
+    writer
 }
 
 /// The index of direct children of a run.
@@ -92,7 +92,9 @@ pub(super) fn index_entries(
     } = wf_run.wf_spec_id.clone().unwrap_or_default();
     let text = id.to_string();
     let started = timestamp_ms(wf_run.start_time.as_ref());
-    let mut entry = |writer: KeyWriter| emit(writer.i64(started).str(&text).finish(), Bytes::new());
+    let mut entry = |mut key: KeyWriter| {
+        emit(key.i64(started).str(&text).finish(), Bytes::new());
+    };
     for status in [None, Some(wf_run.status)] {
         for wf_spec in [
             None,
@@ -104,7 +106,9 @@ pub(super) fn index_entries(
         }
     }
     if let Some(parent) = &id.parent_wf_run_id {
-        entry(Index::WfRunByParent.prefix(tenant).str(&parent.to_string()));
+        let mut key = Index::WfRunByParent.prefix(tenant);
+        key.str(&parent.to_string());
+        entry(key);
     }
 }
 

@@ -9,7 +9,7 @@ use proto::ironhorse::v1::{
 use proto::littlehorse::{NodeRun, ThreadRun, WfRun, WfRunId, WfSpecId};
 use runtime::{Context, Rejection};
 
-use crate::key::{Kind, Row as KeyRow, RunKey, RunRow};
+use crate::key::{Kind, Row as KeyRow, RunKey, RunRow, TaskGuid};
 use crate::record::Rows;
 use crate::record::wf_run::is_terminated;
 use crate::spec::{self, Spec};
@@ -137,7 +137,7 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// A new WfRun.
     pub fn insert_wf_run(&mut self, run: &Run, row: WfRunRow) {
-        self.wf_runs.insert(run.key.wf_run(), row);
+        self.wf_runs.insert(self.context, &run.key.wf_run(), row);
     }
 
     /// The numbers of the active ThreadRuns, ascending.
@@ -194,7 +194,8 @@ impl<'u, 'c> Unit<'u, 'c> {
     pub fn insert_thread(&mut self, run: &Run, thread: ThreadRun) {
         let key = run.key.thread_run(thread.number);
         self.threads.insert(
-            key,
+            self.context,
+            &key,
             ThreadRunRow {
                 version: 1,
                 thread_run: Some(thread),
@@ -258,7 +259,8 @@ impl<'u, 'c> Unit<'u, 'c> {
             node_run: Some(node_run),
             timer_due_ms: None,
         };
-        self.nodes.insert(run.key.node_run(thread, position), row);
+        self.nodes
+            .insert(self.context, &run.key.node_run(thread, position), row);
     }
 
     /// A variable's row, if it exists.
@@ -285,30 +287,30 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// A new variable.
     pub fn insert_variable(&mut self, run: &Run, thread: i32, name: &str, row: VariableRow) {
-        self.variables.insert(run.key.variable(thread, name), row);
+        self.variables
+            .insert(self.context, &run.key.variable(thread, name), row);
     }
 
     /// A TaskRun's row, if it exists.
-    pub fn find_task(&mut self, run: &Run, guid: &str) -> Result<Option<&TaskRunRow>, Rejection> {
-        match run.key.task_run(guid) {
-            Some(key) => self.tasks.get(self.context, &key),
-            None => Ok(None),
-        }
+    pub fn find_task(
+        &mut self,
+        run: &Run,
+        guid: TaskGuid,
+    ) -> Result<Option<&TaskRunRow>, Rejection> {
+        self.tasks.get(self.context, &run.key.task_run(guid))
     }
 
     /// The row of a TaskRun that is known to exist, to be changed.
-    pub fn task_mut(&mut self, run: &Run, guid: &str) -> Result<&mut TaskRunRow, Rejection> {
-        let key = run.key.task_run(guid).ok_or_else(|| lost("TaskRun"))?;
+    pub fn task_mut(&mut self, run: &Run, guid: TaskGuid) -> Result<&mut TaskRunRow, Rejection> {
         self.tasks
-            .get_mut(self.context, &key)?
+            .get_mut(self.context, &run.key.task_run(guid))?
             .ok_or_else(|| lost("TaskRun"))
     }
 
     /// A new TaskRun.
-    pub fn insert_task(&mut self, run: &Run, guid: &str, row: TaskRunRow) -> Result<(), Rejection> {
+    pub fn insert_task(&mut self, run: &Run, guid: TaskGuid, row: TaskRunRow) {
         self.tasks
-            .insert(run.key.task_run(guid).ok_or_else(|| lost("TaskRun"))?, row);
-        Ok(())
+            .insert(self.context, &run.key.task_run(guid), row);
     }
 
     /// Where the latest output of a node is, if it has run.
@@ -336,7 +338,8 @@ impl<'u, 'c> Unit<'u, 'c> {
         match self.outputs.get_mut(self.context, &key)? {
             Some(row) => row.position = position,
             None => self.outputs.insert(
-                key,
+                self.context,
+                &key,
                 NodeOutputRow {
                     version: 1,
                     position,
@@ -370,12 +373,14 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// A new ExternalEvent, unclaimed.
     pub fn insert_event(&mut self, run: &Run, def: &str, guid: &str, row: ExternalEventRow) {
-        self.events.insert(run.key.external_event(def, guid), row);
+        self.events
+            .insert(self.context, &run.key.external_event(def, guid), row);
     }
 
     /// Deletes an ExternalEvent.
     pub fn delete_event(&mut self, run: &Run, def: &str, guid: &str) {
-        self.events.delete(run.key.external_event(def, guid));
+        self.events
+            .delete(self.context, &run.key.external_event(def, guid));
     }
 
     /// The spec that a thread runs on.

@@ -7,11 +7,12 @@ use proto::littlehorse::report_task_run::Result as ReportResult;
 use proto::littlehorse::task_attempt::Result as AttemptResult;
 use proto::littlehorse::{
     ExponentialBackoffRetryPolicy, LhErrorType, LhTaskError, ReportTaskRun, TaskAttempt, TaskRun,
-    TaskStatus, VariableValue,
+    TaskStatus, VariableValue, WfRunId,
 };
 use runtime::{Context, Rejection};
 
 use super::queue::{cancel_timer, dispatch, last_attempt_number, set_timer};
+use crate::key::TaskGuid;
 use crate::run::{Run, Unit, advance};
 use crate::spec;
 use crate::value;
@@ -34,8 +35,8 @@ pub type ReportError = Rejection;
 
 impl Report {
     /// Reads a worker's report (spec 04, sections 9.2 and 9.3 step 1).
-    pub fn read(report: &ReportTaskRun) -> Result<Report, ReportError> {
-        let result = report.result.clone().map(|result| match result {
+    pub fn read(report: ReportTaskRun) -> Result<Report, ReportError> {
+        let result = report.result.map(|result| match result {
             ReportResult::Output(output) => AttemptResult::Output(output),
             ReportResult::Error(error) => AttemptResult::Error(error),
             ReportResult::Exception(exception) => AttemptResult::Exception(exception),
@@ -67,7 +68,7 @@ impl Report {
         Ok(Report {
             status,
             result,
-            log_output: report.log_output.clone(),
+            log_output: report.log_output,
             time_ms,
         })
     }
@@ -88,17 +89,22 @@ impl Report {
     }
 }
 
+/// A report names a TaskRun that is not there.
+pub fn unknown(run: &WfRunId, guid: &str) -> Rejection {
+    Rejection::invalid(format!("TaskRun {run}/{guid} is unknown"))
+}
+
 /// An attempt ends. Ignored (and no error) if it is not running: a repeat, or a report after the timeout.
 pub fn report(
     context: &mut Context<'_>,
     tenant: &str,
     run: &Run,
-    guid: &str,
+    guid: TaskGuid,
     attempt_number: i32,
     report: Report,
 ) -> Result<(), Rejection> {
     let mut unit = Unit::new(context, tenant);
-    let unknown = || Rejection::invalid(format!("TaskRun {}/{guid} is unknown", run.id));
+    let unknown = || unknown(&run.id, &guid.to_string());
     if !unit.exists(run)? {
         return Err(unknown());
     }
@@ -131,7 +137,7 @@ pub fn timed_out(
     context: &mut Context<'_>,
     tenant: &str,
     run: &Run,
-    guid: &str,
+    guid: TaskGuid,
     attempt_number: i32,
     total_checkpoints: i32,
     due_ms: i64,
@@ -164,7 +170,7 @@ pub fn retry_due(
     context: &mut Context<'_>,
     tenant: &str,
     run: &Run,
-    guid: &str,
+    guid: TaskGuid,
     attempt_number: i32,
 ) -> Result<(), Rejection> {
     let mut unit = Unit::new(context, tenant);
@@ -191,7 +197,7 @@ pub fn retry_due(
 }
 
 /// The running attempt has put a checkpoint: it is counted, and the attempt has its whole time again.
-pub fn checkpoint_put(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result<(), Rejection> {
+pub fn checkpoint_put(unit: &mut Unit<'_, '_>, run: &Run, guid: TaskGuid) -> Result<(), Rejection> {
     let now_ms = unit.now_ms();
     let row = unit.task_mut(run, guid)?;
     let attempt_number = last_attempt_number(row);
@@ -217,7 +223,7 @@ pub fn checkpoint_put(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result<
 fn end(
     unit: &mut Unit<'_, '_>,
     run: &Run,
-    guid: &str,
+    guid: TaskGuid,
     number: usize,
     report: Report,
 ) -> Result<(), Rejection> {
@@ -298,7 +304,7 @@ fn fit(mut report: Report, return_type: Option<&proto::littlehorse::TypeDefiniti
     report
 }
 
-fn retry(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result<(), Rejection> {
+fn retry(unit: &mut Unit<'_, '_>, run: &Run, guid: TaskGuid) -> Result<(), Rejection> {
     let now_ms = unit.now_ms();
     let row = unit.task_mut(run, guid)?;
     let Some(task_run) = &mut row.task_run else {

@@ -32,7 +32,7 @@ pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<T
     let task_def = resolve(unit, at, node)?;
     let input_variables = inputs(unit, at, &task_def, &node.variables)?;
     let now = timestamp(unit.now_ms());
-    let guid = TaskGuid::of_node(at.thread, at.position).to_string();
+    let guid = TaskGuid::of_node(at.thread, at.position);
     let node_run_id = NodeRunId {
         wf_run_id: Some(at.run.id.clone()),
         thread_run_number: at.thread,
@@ -80,11 +80,11 @@ pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<T
         )
         .into());
     }
-    unit.insert_task(at.run, &guid, row)?;
-    dispatch(unit, at.run, &guid)?;
+    unit.insert_task(at.run, guid, row);
+    dispatch(unit, at.run, guid)?;
     Ok(TaskRunId {
         wf_run_id: Some(at.run.id.clone()),
-        task_guid: guid,
+        task_guid: guid.to_string(),
     })
 }
 

@@ -9,7 +9,7 @@ use runtime::{Context, Rejection};
 use crate::key::TaskGuid;
 use crate::run::{self, Run};
 
-pub use attempt::{Report, ReportError, checkpoint_put, report, retry_due, timed_out};
+pub use attempt::{Report, ReportError, checkpoint_put, report, retry_due, timed_out, unknown};
 pub use create::{DEFAULT_TIMEOUT_SECONDS, create};
 pub use queue::claim;
 
@@ -18,11 +18,8 @@ pub(crate) fn outgrown(
     context: &mut Context<'_>,
     tenant: &str,
     run: &Run,
-    guid: &str,
+    guid: TaskGuid,
     why: &Rejection,
 ) -> Result<(), Rejection> {
-    match TaskGuid::parse(guid) {
-        Some(guid) => run::outgrown(context, tenant, run, guid.thread(), &why.message),
-        None => Ok(()),
-    }
+    run::outgrown(context, tenant, run, guid.thread(), &why.message)
 }

@@ -8,12 +8,16 @@ use proto::ironhorse::v1::{QueuedTask, TaskRunRow, TaskTimeout, WorkerIdentity};
 use proto::littlehorse::{PollTaskResponse, ScheduledTask, TaskRunId, TaskStatus};
 use runtime::{Context, Entry, Rejection, RejectionCode, Waiter};
 
-use crate::key::{self, Row, RunRow};
+use crate::key::{self, Row, RunRow, TaskGuid};
 use crate::run::{Run, Unit};
 use crate::timer;
 
 /// The last attempt of a TaskRun is scheduled: a worker that waits gets it in this commit, else it is queued.
-pub(super) fn dispatch(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result<(), Rejection> {
+pub(super) fn dispatch(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    guid: TaskGuid,
+) -> Result<(), Rejection> {
     let task_def = unit
         .find_task(run, guid)?
         .and_then(|row| row.task_run.as_ref()?.task_def_id.as_ref())
@@ -25,10 +29,7 @@ pub(super) fn dispatch(unit: &mut Unit<'_, '_>, run: &Run, guid: &str) -> Result
         unit.context.deliver(waiter, payload);
         return Ok(());
     }
-    let task_key = run
-        .key
-        .task_run(guid)
-        .ok_or_else(|| Rejection::internal("a TaskRun without a key"))?;
+    let task_key = run.key.task_run(guid).finish();
     let row = unit.task_mut(run, guid)?;
     let attempt_number = last_attempt_number(row);
     let entry = QueuedTask {
@@ -63,7 +64,7 @@ pub fn claim(
     let mark = context.mark();
     let mut unit = Unit::new(context, &tenant);
     let is_valid = unit.exists(&run)?
-        && unit.find_task(&run, &guid)?.is_some_and(|row| {
+        && unit.find_task(&run, guid)?.is_some_and(|row| {
             row.queue_sequence == Some(entry.sequence)
                 && last_attempt_number(row) == queued.attempt_number
                 && row
@@ -74,12 +75,12 @@ pub fn claim(
     if !is_valid {
         return Ok(None);
     }
-    let claimed = claim_for(&mut unit, &run, &guid, waiter)
+    let claimed = claim_for(&mut unit, &run, guid, waiter)
         .and_then(|payload| unit.finish().map(|()| Some(payload)));
     match claimed {
         Err(rejection) if rejection.code == RejectionCode::ResourceExhausted => {
             context.rollback_to(mark);
-            super::outgrown(context, &tenant, &run, &guid, &rejection).map(|()| None)
+            super::outgrown(context, &tenant, &run, guid, &rejection).map(|()| None)
         }
         other => other,
     }
@@ -89,7 +90,7 @@ pub fn claim(
 fn claim_for(
     unit: &mut Unit<'_, '_>,
     run: &Run,
-    guid: &str,
+    guid: TaskGuid,
     waiter: &Waiter,
 ) -> Result<Bytes, Rejection> {
     let worker = WorkerIdentity::decode(waiter.identity.clone())
@@ -116,7 +117,7 @@ fn claim_for(
         result: Some(ScheduledTask {
             task_run_id: Some(TaskRunId {
                 wf_run_id: Some(run.id.clone()),
-                task_guid: guid.to_owned(),
+                task_guid: guid.to_string(),
             }),
             task_def_id: task_run.task_def_id.clone(),
             attempt_number,
@@ -143,15 +144,12 @@ fn claim_for(
 pub(super) fn set_timer(
     unit: &mut Unit<'_, '_>,
     run: &Run,
-    guid: &str,
+    guid: TaskGuid,
     due_ms: i64,
     action: Action,
 ) -> Result<(), Rejection> {
     cancel_timer(unit, run, guid)?;
-    let owner = run
-        .key
-        .task_run(guid)
-        .ok_or_else(|| Rejection::internal("a TaskRun without a key"))?;
+    let owner = run.key.task_run(guid);
     // A second timer of the same TaskRun at the same time is impossible: the first was just cancelled.
     let due_ms = unit
         .context
@@ -164,11 +162,10 @@ pub(super) fn set_timer(
 pub(super) fn cancel_timer(
     unit: &mut Unit<'_, '_>,
     run: &Run,
-    guid: &str,
+    guid: TaskGuid,
 ) -> Result<(), Rejection> {
-    if let Some(due_ms) = unit.task_mut(run, guid)?.timer_due_ms.take()
-        && let Some(owner) = run.key.task_run(guid)
-    {
+    if let Some(due_ms) = unit.task_mut(run, guid)?.timer_due_ms.take() {
+        let owner = run.key.task_run(guid);
         unit.context.cancel_timer(due_ms, &owner)?;
     }
     Ok(())

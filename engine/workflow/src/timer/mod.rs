@@ -74,7 +74,7 @@ pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
                 Row::NodeRun { thread, .. } => {
                     run::outgrown(context, &tenant, &run, thread, &rejection.message)
                 }
-                Row::TaskRun { guid } => task::outgrown(context, &tenant, &run, &guid, &rejection),
+                Row::TaskRun { guid } => task::outgrown(context, &tenant, &run, guid, &rejection),
                 _ => Err(rejection),
             }
         }
@@ -101,13 +101,13 @@ fn act(
             context,
             tenant,
             run,
-            guid,
+            *guid,
             attempt_number,
             total_checkpoints,
             due_ms,
         ),
         (Action::TaskRetry(TaskRetry { attempt_number }), Row::TaskRun { guid }) => {
-            task::retry_due(context, tenant, run, guid, attempt_number)
+            task::retry_due(context, tenant, run, *guid, attempt_number)
         }
         (Action::NodeDue(NodeDue {}), Row::NodeRun { thread, position }) => {
             node_due(context, tenant, run, *thread, *position, due_ms)
