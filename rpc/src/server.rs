@@ -10,13 +10,14 @@ use prost::Message;
 use proto::ironhorse::v1::MetadataCommand;
 use proto::ironhorse::v1::metadata_command::Command;
 use proto::littlehorse::LhHostInfo;
-use proto::littlehorse::little_horse_server::{LittleHorseServer, SERVICE_NAME};
+use proto::littlehorse::little_horse_server::SERVICE_NAME;
 use query::Secret;
 use runtime::{Clock, Engine, EngineError, EngineOptions, GroupSetup, Health, Outlet};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use wal::embedded::{EmbeddedLog, Options};
 use wal::{GroupId, Position, WalError};
@@ -24,7 +25,7 @@ use workflow::{Metadata, Workflows};
 
 use crate::coalesce::Coalescing;
 use crate::http::{Endpoints, Running};
-use crate::service::{Api, RequestIds, Service, StockAnswers};
+use crate::service::{Front, RequestIds, Service};
 use crate::{Config, DataDir};
 
 /// The server cannot start; the text says why, and what to do.
@@ -32,9 +33,6 @@ use crate::{Config, DataDir};
 #[error("{0}")]
 pub struct ServerError(String);
 
-/// Inbound messages may be this large: larger than a command, so that a worker's oversized report ends its attempt
-/// instead of being lost in transport (spec 04, section 9.4).
-const MAX_MESSAGE: usize = 16 << 20;
 /// How long open calls may go on when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -316,20 +314,16 @@ async fn serve(
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let api = LittleHorseServer::new(Api(service))
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(usize::MAX);
+    let mut others = Routes::new(health);
+    others = others
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
     let server = tonic::transport::Server::builder()
         // One client process may keep all its polls on one connection.
         .max_concurrent_streams(u32::MAX)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
-        .http2_max_pending_accept_reset_streams(Some(10_000))
-        .layer(StockAnswers)
-        .add_service(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(api);
+        .http2_max_pending_accept_reset_streams(Some(10_000));
     let incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
         .map(|stream| stream.map(Coalescing::new));
@@ -342,7 +336,9 @@ async fn serve(
                 .await;
         }
     };
-    Ok(tokio::spawn(
-        server.serve_with_incoming_shutdown(incoming, stop),
-    ))
+    Ok(tokio::spawn(server.serve_with_incoming_shutdown(
+        Front::new(service, others),
+        incoming,
+        stop,
+    )))
 }

@@ -8,18 +8,17 @@ use proto::littlehorse::{
     DeleteWfRunRequest, DeleteWfSpecRequest, ExternalEvent, ExternalEventDef, ExternalEventDefId,
     ExternalEventDefIdList, ExternalEventId, ExternalEventIdList, ExternalEventList,
     GetLatestWfSpecRequest, ListExternalEventsRequest, ListNodeRunsRequest, ListTaskRunsRequest,
-    ListVariablesRequest, LittleHorseVersion, NodeRun, NodeRunId, NodeRunList, PollTaskRequest,
-    PollTaskResponse, Principal, PutCheckpointRequest, PutCheckpointResponse,
-    PutExternalEventDefRequest, PutExternalEventRequest, PutTaskDefRequest, PutTenantRequest,
-    PutWfSpecRequest, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse, ReportTaskRun,
-    ResumeWfRunRequest, RunWfRequest, SearchExternalEventDefRequest, SearchExternalEventRequest,
-    SearchTaskDefRequest, SearchTaskRunRequest, SearchTenantRequest, SearchWfRunRequest,
-    SearchWfSpecRequest, StopWfRunRequest, TaskDef, TaskDefId, TaskDefIdList, TaskRun, TaskRunId,
-    TaskRunIdList, TaskRunList, TaskWorkerGroup, Tenant, TenantId, TenantIdList, Variable,
-    VariableId, VariableList, WfRun, WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList,
+    ListVariablesRequest, LittleHorseVersion, NodeRun, NodeRunId, NodeRunList, Principal,
+    PutCheckpointRequest, PutCheckpointResponse, PutExternalEventDefRequest,
+    PutExternalEventRequest, PutTaskDefRequest, PutTenantRequest, PutWfSpecRequest,
+    RegisterTaskWorkerRequest, RegisterTaskWorkerResponse, ReportTaskRun, ResumeWfRunRequest,
+    RunWfRequest, SearchExternalEventDefRequest, SearchExternalEventRequest, SearchTaskDefRequest,
+    SearchTaskRunRequest, SearchTenantRequest, SearchWfRunRequest, SearchWfSpecRequest,
+    StopWfRunRequest, TaskDef, TaskDefId, TaskDefIdList, TaskRun, TaskRunId, TaskRunIdList,
+    TaskRunList, TaskWorkerGroup, Tenant, TenantId, TenantIdList, Variable, VariableId,
+    VariableList, WfRun, WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList,
 };
-use tonic::codegen::BoxStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status};
 
 use super::Service;
 
@@ -135,13 +134,7 @@ impl LittleHorse for Api {
     async fn get_task_worker_group(&self, request: Request<TaskDefId>) -> Answer<TaskWorkerGroup> {
         self.0.get_task_worker_group(request).await
     }
-
-    async fn poll_task(
-        &self,
-        request: Request<Streaming<PollTaskRequest>>,
-    ) -> Answer<BoxStream<PollTaskResponse>> {
-        Service::poll(Arc::clone(&self.0), request)
-    }
+    // PollTask: see `poll.rs`, which the front door calls.
     async fn report_task(&self, request: Request<ReportTaskRun>) -> Answer<()> {
         self.0.report_task(request).await
     }

@@ -5,6 +5,7 @@ mod api;
 mod context;
 mod error;
 mod external_event;
+mod front;
 mod list;
 mod metadata;
 mod naming;
@@ -33,14 +34,17 @@ use tokio::sync::watch;
 use tonic::Status;
 use wal::GroupId;
 
-pub(crate) use api::Api;
+use api::Api;
 pub(crate) use context::Caller;
+pub(crate) use front::Front;
 pub(crate) use naming::RequestIds;
 pub(crate) use page::{PageRequest, criteria};
-pub(crate) use stock::StockAnswers;
 
 /// The largest command, in bytes (spec 08, section 7.6).
 const MAX_COMMAND: usize = 1_047_000;
+/// Inbound messages may be this large: larger than a command, so that a worker's oversized report ends its attempt
+/// instead of being lost in transport (spec 04, section 9.4).
+const MAX_MESSAGE: usize = 16 << 20;
 /// How long a call waits for its command (spec 08, section 7.4).
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The public API over an engine.
@@ -61,53 +65,62 @@ impl Service {
     }
 
     /// Executes a command in the group of `route` and decodes the answer.
-    async fn core<T: Message + Default>(
+    fn core<T: Message + Default>(
         &self,
         caller: &Caller,
         route: &str,
         command: CoreContent,
-    ) -> Result<T, Status> {
+    ) -> impl Future<Output = Result<T, Status>> + Send + use<'_, T> {
         let command = CoreCommand {
             version: 1,
             tenant: caller.tenant.clone(),
             principal: caller.principal.clone(),
             command: Some(command),
         };
-        self.submit(self.engine.route().group_of(route.as_bytes()), &command)
-            .await
+        self.submit(self.group_of(route), &command)
     }
 
     /// Executes a metadata command and decodes the answer.
-    async fn meta<T: Message + Default>(
+    fn meta<T: Message + Default>(
         &self,
         caller: &Caller,
         command: MetadataContent,
-    ) -> Result<T, Status> {
+    ) -> impl Future<Output = Result<T, Status>> + Send + use<'_, T> {
         let command = MetadataCommand {
             version: 1,
             tenant: caller.tenant.clone(),
             principal: caller.principal.clone(),
             command: Some(command),
         };
-        self.submit(GroupId::METADATA, &command).await
+        self.submit(GroupId::METADATA, &command)
     }
 
-    async fn submit<T: Message + Default>(
+    /// Encodes the command at once: what waits for the answer is small.
+    fn submit<T: Message + Default, C: Message>(
         &self,
         group: GroupId,
-        command: &impl Message,
-    ) -> Result<T, Status> {
+        command: &C,
+    ) -> impl Future<Output = Result<T, Status>> + Send + use<'_, T, C> {
         let size = command.encoded_len();
-        if size > MAX_COMMAND {
-            return Err(Status::resource_exhausted(format!(
+        let payload = if size > MAX_COMMAND {
+            Err(Status::resource_exhausted(format!(
                 "Record too large: the request has {size} bytes, the limit is {MAX_COMMAND} bytes"
-            )));
-        }
+            )))
+        } else {
+            Ok(Bytes::from(command.encode_to_vec()))
+        };
+        async move { self.submit_encoded(group, payload?).await }
+    }
+
+    async fn submit_encoded<T: Message + Default>(
+        &self,
+        group: GroupId,
+        payload: Bytes,
+    ) -> Result<T, Status> {
         if *self.stopping.borrow() {
             return Err(error::stopping());
         }
         let id = self.ids.next();
-        let payload = Bytes::from(command.encode_to_vec());
         match tokio::time::timeout(PATIENCE, self.engine.submit(group, id, payload)).await {
             Ok(Ok(answer)) => T::decode(answer).map_err(error::internal),
             Ok(Err(refused)) => Err(error::of_submit(refused)),

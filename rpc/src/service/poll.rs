@@ -1,22 +1,28 @@
 //! PollTask: each request is one credit for one task (spec 04, section 7).
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::future::Ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use prost::Message;
 use proto::ironhorse::v1::WorkerIdentity;
-use proto::littlehorse::{PollTaskRequest, PollTaskResponse};
+use proto::littlehorse::PollTaskRequest;
 use runtime::{Consumer, Waiter};
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio_stream::{Stream, StreamExt};
-use tonic::codegen::BoxStream;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::body::Body;
+use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::codegen::http;
+use tonic::server::StreamingService;
 use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::ProstDecoder;
 
 use super::stock::reword_in_stream;
-use super::{Service, error};
+use super::{MAX_MESSAGE, Service, error};
 
 /// The longest name or version of a worker, in bytes.
 const MAX_NAME: usize = 1024;
@@ -59,10 +65,10 @@ impl Worker {
 }
 
 impl Service {
-    pub(super) fn poll(
+    fn poll(
         self: Arc<Service>,
         request: Request<Streaming<PollTaskRequest>>,
-    ) -> Result<Response<BoxStream<PollTaskResponse>>, Status> {
+    ) -> Result<Response<Tasks>, Status> {
         let caller = self.caller(&request)?;
         let (sender, receiver) = unbounded_channel();
         let worker = Arc::new(Worker {
@@ -71,7 +77,7 @@ impl Service {
             withdrawn: AtomicBool::new(false),
         });
         tokio::spawn(self.listen(caller.tenant, worker, request.into_inner()));
-        Ok(Response::new(Box::pin(stream(receiver))))
+        Ok(Response::new(Tasks::new(receiver)))
     }
 
     /// Lets the worker wait for what it asks for, until it asks for nothing more. Claims in flight are still delivered:
@@ -160,9 +166,55 @@ fn waiter(tenant: &str, request: &PollTaskRequest, consumer: &Arc<dyn Consumer>)
     }
 }
 
-fn stream(
-    tasks: UnboundedReceiver<Result<Bytes, Status>>,
-) -> impl Stream<Item = Result<PollTaskResponse, Status>> {
-    tokio_stream::wrappers::UnboundedReceiverStream::new(tasks)
-        .map(|task| PollTaskResponse::decode(task?).map_err(error::internal))
+/// What a worker is told: encoded responses, as the engine made them.
+type Tasks = UnboundedReceiverStream<Result<Bytes, Status>>;
+
+/// Answers a call. The responses pass as they are, so this is not one of the generated service's methods.
+pub(super) async fn call(
+    service: Arc<Service>,
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, Infallible> {
+    let mut grpc =
+        tonic::server::Grpc::new(AsTheyAre).apply_max_message_size_config(Some(MAX_MESSAGE), None);
+    Ok(grpc.streaming(PollTask(service), request).await)
+}
+
+struct PollTask(Arc<Service>);
+
+impl StreamingService<PollTaskRequest> for PollTask {
+    type Response = Bytes;
+    type ResponseStream = Tasks;
+    type Future = Ready<Result<Response<Tasks>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<PollTaskRequest>>) -> Self::Future {
+        std::future::ready(Arc::clone(&self.0).poll(request))
+    }
+}
+
+/// Requests are decoded, responses are encoded already.
+struct AsTheyAre;
+
+impl Codec for AsTheyAre {
+    type Encode = Bytes;
+    type Decode = PollTaskRequest;
+    type Encoder = AsTheyAre;
+    type Decoder = ProstDecoder<PollTaskRequest>;
+
+    fn encoder(&mut self) -> AsTheyAre {
+        AsTheyAre
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstDecoder::default()
+    }
+}
+
+impl Encoder for AsTheyAre {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, response: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(response);
+        Ok(())
+    }
 }

@@ -1,35 +1,16 @@
 //! Some calls are answered by the transport before they reach the service: RPCs that are not built, requests that
-//! cannot be read. This layer puts those answers in the API's terms.
+//! cannot be read. Those answers are put in the API's terms.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::convert::Infallible;
 
-use tonic::codegen::http::{Request, Response};
+use tonic::codegen::http::Response;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
 
 use super::error::INTERNAL;
 
 /// What the generated stubs say.
 const STUB: &str = "Not yet implemented";
-
-/// See the module.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct StockAnswers;
-
-impl<S> Layer<S> for StockAnswers {
-    type Service = Reworded<S>;
-
-    fn layer(&self, inner: S) -> Reworded<S> {
-        Reworded { inner }
-    }
-}
-
-/// See [`StockAnswers`].
-#[derive(Debug, Clone)]
-pub(crate) struct Reworded<S> {
-    inner: S,
-}
 
 /// The answer in our terms, if it is one of the transport's. `path`: `/package.Service/Method`.
 fn reword(path: &str, status: &Status) -> Option<Status> {
@@ -54,33 +35,21 @@ fn reword(path: &str, status: &Status) -> Option<Status> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Reworded<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+/// An answer, put in our terms if it is one of the transport's. `path`: of the request.
+pub(super) async fn rewording<R>(
+    path: Option<PathAndQuery>,
+    answer: impl Future<Output = Result<Response<R>, Infallible>>,
+) -> Result<Response<R>, Infallible> {
+    let mut response = answer.await?;
+    // A status among the headers: the call was refused without an answer.
+    if let Some(status) = Status::from_header_map(response.headers()) {
+        let path = path.as_ref().map_or("", PathAndQuery::path);
+        if let Some(reworded) = reword(path, &status) {
+            // The text is escaped, so it always fits into a header.
+            let _ = reworded.add_header(response.headers_mut());
+        }
     }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let path = request.uri().path().to_owned();
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let mut response = answer.await?;
-            // A status among the headers: the call was refused without an answer.
-            let refused = Status::from_header_map(response.headers());
-            if let Some(reworded) = refused.and_then(|status| reword(&path, &status)) {
-                // The text is escaped, so it always fits into a header.
-                let _ = reworded.add_header(response.headers_mut());
-            }
-            Ok(response)
-        })
-    }
+    Ok(response)
 }
 
 /// The same for a stream that is already open.

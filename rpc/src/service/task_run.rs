@@ -61,6 +61,15 @@ impl Service {
     }
 
     pub(super) async fn report_task(&self, request: Request<ReportTaskRun>) -> Answer<()> {
+        // The report does not live while its answer is waited for.
+        let submitted = self.submit_report(request)?;
+        Ok(Response::new(submitted.await?))
+    }
+
+    fn submit_report(
+        &self,
+        request: Request<ReportTaskRun>,
+    ) -> Result<impl Future<Output = Result<(), Status>> + Send + use<'_>, Status> {
         let caller = self.caller(&request)?;
         let mut report = request.into_inner();
         let route = super::wf_run::route(run_of(report.task_run_id.as_ref()));
@@ -69,10 +78,7 @@ impl Service {
             // The attempt must end all the same, visibly (spec 04, section 9.4).
             too_large(&mut report, size);
         }
-        Ok(Response::new(
-            self.core(&caller, &route, Command::ReportTask(report))
-                .await?,
-        ))
+        Ok(self.core(&caller, &route, Command::ReportTask(report)))
     }
 
     pub(super) async fn put_checkpoint(

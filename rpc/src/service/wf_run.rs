@@ -157,6 +157,11 @@ impl Service {
 
 /// The routing key of a WfRun. A missing id is refused by the command.
 pub(super) fn route(id: Option<&WfRunId>) -> String {
-    let id = split_wf_run_id(id.cloned().unwrap_or_default());
-    key::route_of_run(&id).to_owned()
+    match id {
+        None => String::new(),
+        Some(id) if id.parent_wf_run_id.is_none() && id.id.contains('_') => {
+            key::route_of_run(&split_wf_run_id(id.clone())).to_owned()
+        }
+        Some(id) => key::route_of_run(id).to_owned(),
+    }
 }
