@@ -40,5 +40,5 @@ pub use error::StoreError;
 pub use family::Family;
 pub use global::{GlobalStore, GlobalView};
 pub use memory::MemoryBase;
-pub use schema::{NoIndexes, Schema, changes_of_entries};
+pub use schema::{EntryChange, NoIndexes, Schema, changes_of_entries};
 pub use store::{MAX_ROW_BYTES, Options, Savepoint, Sealed, Store};

@@ -22,9 +22,9 @@ type Cells = IndexMap<Bytes, Cell, RandomState>;
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     cells: Cells,
-    /// Keys in order, some of which may be gone, and those that are not in order yet.
+    /// Keys in order, some of which may be gone: those of the first `in_order` cells, and maybe more.
     ordered: BTreeSet<Bytes>,
-    unordered: Vec<Bytes>,
+    in_order: usize,
 }
 
 impl Rows {
@@ -41,7 +41,6 @@ impl Rows {
         match self.cells.entry(key) {
             Entry::Occupied(mut occupied) => (occupied.index(), Some(occupied.insert(cell))),
             Entry::Vacant(vacant) => {
-                self.unordered.push(vacant.key().clone());
                 let place = vacant.index();
                 vacant.insert(cell);
                 (place, None)
@@ -56,7 +55,7 @@ impl Rows {
         } else {
             // The key came with it, so it is the last.
             self.cells.pop();
-            self.forget_gone();
+            self.shrunk();
         }
     }
 
@@ -84,17 +83,23 @@ impl Rows {
         match self.cells.entry(key) {
             Entry::Vacant(vacant) => {
                 let grown = vacant.key().len() as isize + size(&cell);
-                self.unordered.push(vacant.key().clone());
                 vacant.insert(cell);
                 grown
             }
             Entry::Occupied(mut occupied) => {
                 let before = size(occupied.get());
                 if occupied.get().fresh && cell.value.is_none() {
-                    let shrunk = occupied.key().len() as isize + before;
+                    let (place, bytes) = (occupied.index(), occupied.key().len() as isize + before);
                     occupied.swap_remove();
-                    self.forget_gone();
-                    -shrunk
+                    // The last cell has taken its place.
+                    if place < self.in_order
+                        && self.in_order <= self.cells.len()
+                        && let Some((moved, _)) = self.cells.get_index(place)
+                    {
+                        self.ordered.insert(moved.clone());
+                    }
+                    self.shrunk();
+                    -bytes
                 } else {
                     let grown = size(&cell) - before;
                     let fresh = occupied.get().fresh;
@@ -105,23 +110,26 @@ impl Rows {
         }
     }
 
-    /// Keeps the keys that are gone from outnumbering the others.
-    fn forget_gone(&mut self) {
-        if self.ordered.len() + self.unordered.len() > 2 * self.cells.len() + 1024 {
+    /// A cell is gone. Keeps the keys that are gone from outnumbering the others.
+    fn shrunk(&mut self) {
+        self.in_order = self.in_order.min(self.cells.len());
+        if self.ordered.len() > 2 * self.cells.len() + 1024 {
             let cells = &self.cells;
             self.ordered.retain(|key| cells.contains_key(key));
-            self.unordered.retain(|key| cells.contains_key(key));
         }
     }
 
     /// Whether [`Rows::source`] sees all rows.
     pub(crate) fn is_in_order(&self) -> bool {
-        self.unordered.is_empty()
+        self.in_order == self.cells.len()
     }
 
     /// Puts all keys in order.
     pub(crate) fn put_in_order(&mut self) {
-        self.ordered.extend(self.unordered.drain(..));
+        let new = self.cells.get_range(self.in_order..);
+        let new = new.into_iter().flat_map(|cells| cells.keys().cloned());
+        self.ordered.extend(new);
+        self.in_order = self.cells.len();
     }
 
     /// The rows of a range, if all are in order.
@@ -148,7 +156,7 @@ impl Rows {
     pub(crate) fn freeze(&mut self) -> FrozenRows {
         let room = Cells::with_capacity_and_hasher(self.cells.len(), RandomState::default());
         self.ordered.clear();
-        self.unordered.clear();
+        self.in_order = 0;
         FrozenRows {
             cells: std::mem::replace(&mut self.cells, room),
             order: OnceLock::new(),
@@ -216,5 +224,86 @@ impl FrozenRows {
         } else {
             Box::new(rows)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Add(u8, Option<u8>),
+        Scan(u8, u8, bool),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            4 => (0..32_u8, any::<Option<u8>>()).prop_map(|(key, value)| Op::Add(key, value)),
+            1 => (0..32_u8, 0..40_u8, any::<bool>())
+                .prop_map(|(start, end, reverse)| Op::Scan(start, end, reverse)),
+        ]
+    }
+
+    fn key(key: u8) -> Bytes {
+        Bytes::copy_from_slice(&[key])
+    }
+
+    proptest! {
+        #[test]
+        fn scans_see_what_was_added(ops in prop::collection::vec(op(), 0..200)) {
+            let mut rows = Rows::default();
+            // A row that comes and goes here leaves no trace, so the model forgets it.
+            let mut model = BTreeMap::new();
+            for op in ops {
+                match op {
+                    Op::Add(number, None) if !model.contains_key(&number) => {}
+                    Op::Add(number, value) => {
+                        let cell = Cell {
+                            value: value.map(key),
+                            fresh: !model.contains_key(&number),
+                        };
+                        rows.add(key(number), cell);
+                        match value {
+                            Some(value) => model.insert(number, value),
+                            None => model.remove(&number),
+                        };
+                    }
+                    Op::Scan(start, end, reverse) => {
+                        rows.put_in_order();
+                        let range = KeyRange {
+                            start: std::ops::Bound::Included(key(start)),
+                            end: std::ops::Bound::Excluded(key(end)),
+                        };
+                        let seen: Vec<(Bytes, Option<Bytes>)> = rows
+                            .source(&range, reverse)
+                            .into_iter()
+                            .flatten()
+                            .map(|row| row.expect("rows in memory"))
+                            .collect();
+                        let mut expected: Vec<_> = model
+                            .iter()
+                            .filter(|(number, _)| (start..end.max(start)).contains(number))
+                            .map(|(number, value)| (key(*number), Some(key(*value))))
+                            .collect();
+                        if reverse {
+                            expected.reverse();
+                        }
+                        prop_assert_eq!(seen, expected);
+                    }
+                }
+            }
+            let frozen = rows.freeze();
+            let all: Vec<(Bytes, Bytes)> = frozen
+                .iter()
+                .map(|(key, cell)| (key.clone(), cell.value.clone().expect("no tombstones")))
+                .collect();
+            let expected: Vec<_> = model.iter().map(|(k, v)| (key(*k), key(*v))).collect();
+            prop_assert_eq!(all, expected);
+        }
     }
 }

@@ -4,25 +4,37 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+/// What happens to an index entry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryChange {
+    /// It comes, with this value; there was none.
+    Added(Bytes),
+    /// It gets another value.
+    Replaced(Bytes),
+    /// It goes.
+    Removed,
+}
+
 /// Secondary indexes, declared on the typed records of the application above. Pure: the entries of a row follow from
 /// its key and value alone, so they can be derived again at any time.
 pub trait Schema: Send + Sync + 'static {
     /// Whether rows with this key can have index entries: a cheap test on the key's table, asked for every write.
     fn is_indexed(&self, key: &[u8]) -> bool;
 
-    /// Emits the key and value of each index entry ([`crate::Family::Index`]) of a `State` row. A value that cannot be
+    /// Emits the key and value of each index entry ([`crate::Family::Index`]) of a `State` row. No two rows have the same
+    /// entry: its key holds the row's. A value that cannot be
     /// decoded has none.
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes));
 
-    /// Emits each index entry that comes, changes or goes (`None`) when a row's value changes from `before` to `after`;
-    /// `None`: there is no row. One that stays as it is is not emitted. Must agree with [`Schema::index_entries`], from
+    /// Emits each index entry that comes, changes or goes when a row's value changes from `before` to `after`; `None`:
+    /// there is no row. One that stays as it is is not emitted. Must agree with [`Schema::index_entries`], from
     /// which it follows; a schema may know a shorter way.
     fn index_changes(
         &self,
         key: &[u8],
         before: Option<&[u8]>,
         after: Option<&[u8]>,
-        emit: &mut dyn FnMut(Bytes, Option<Bytes>),
+        emit: &mut dyn FnMut(Bytes, EntryChange),
     ) {
         changes_of_entries(self, key, before, after, emit);
     }
@@ -34,23 +46,23 @@ pub fn changes_of_entries<S: Schema + ?Sized>(
     key: &[u8],
     before: Option<&[u8]>,
     after: Option<&[u8]>,
-    emit: &mut dyn FnMut(Bytes, Option<Bytes>),
+    emit: &mut dyn FnMut(Bytes, EntryChange),
 ) {
-    let mut gone = BTreeMap::new();
+    let mut gone: BTreeMap<Bytes, Bytes> = BTreeMap::new();
     if let Some(before) = before {
         schema.index_entries(key, before, &mut |key, value| {
             gone.insert(key, value);
         });
     }
     if let Some(after) = after {
-        schema.index_entries(key, after, &mut |key, value| {
-            if gone.remove(&key).as_ref() != Some(&value) {
-                emit(key, Some(value));
-            }
+        schema.index_entries(key, after, &mut |key, value| match gone.remove(&key) {
+            None => emit(key, EntryChange::Added(value)),
+            Some(before) if before != value => emit(key, EntryChange::Replaced(value)),
+            Some(_) => {}
         });
     }
     for key in gone.into_keys() {
-        emit(key, None);
+        emit(key, EntryChange::Removed);
     }
 }
 

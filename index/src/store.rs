@@ -12,7 +12,9 @@ use crate::changelog::Change;
 use crate::committed::Committed;
 use crate::layer::{Cell, Layer, Source};
 use crate::rows::Rows;
-use crate::{Applied, Base, Family, KeyRange, ReadHandle, Schema, StoreError, WriteBack};
+use crate::{
+    Applied, Base, EntryChange, Family, KeyRange, ReadHandle, Schema, StoreError, WriteBack,
+};
 
 /// The largest row of a store that says nothing else, key and value, in bytes.
 pub const MAX_ROW_BYTES: usize = 1_047_000;
@@ -265,12 +267,14 @@ impl Store {
             };
             let (before, after) = (before.as_deref(), cell.value.as_deref());
             self.schema
-                .index_changes(key, before, after, &mut |key, value| {
-                    // An entry that one row gives up and another takes stays.
-                    if value.is_some() || entries.get(&key).is_none() {
-                        let fresh = false;
-                        entries.set(key, Cell { value, fresh });
-                    }
+                .index_changes(key, before, after, &mut |key, change| {
+                    let (value, fresh) = match change {
+                        // Entries follow from rows alone, and no row below has this one.
+                        EntryChange::Added(value) => (Some(value), true),
+                        EntryChange::Replaced(value) => (Some(value), false),
+                        EntryChange::Removed => (None, false),
+                    };
+                    entries.set(key, Cell { value, fresh });
                 });
         }
         Ok(entries)

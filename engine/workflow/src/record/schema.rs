@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use index::key::KeyWriter;
-use index::{Schema, changes_of_entries};
+use index::{EntryChange, Schema, changes_of_entries};
 use prost::Message;
 use proto::ironhorse::v1::{ExternalEventRow, TaskRunIndexView, WfRunRow};
 
@@ -93,7 +93,7 @@ impl Schema for WorkflowSchema {
         key: &[u8],
         before: Option<&[u8]>,
         after: Option<&[u8]>,
-        emit: &mut dyn FnMut(Bytes, Option<Bytes>),
+        emit: &mut dyn FnMut(Bytes, EntryChange),
     ) {
         // TaskRuns change more than all else, and then only in their status.
         if kind_of(key) != Some(Kind::TaskRun as u8) {

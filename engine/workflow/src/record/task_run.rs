@@ -2,8 +2,8 @@
 
 use crate::time::timestamp_ms;
 use bytes::Bytes;
-use index::KeyRange;
 use index::key::KeyWriter;
+use index::{EntryChange, KeyRange};
 use proto::ironhorse::v1::task_run_index_view::Indexed;
 use proto::ironhorse::v1::{CheckpointRow, TaskRunRow};
 use proto::littlehorse::task_attempt::Result as AttemptResult;
@@ -109,7 +109,7 @@ pub(super) fn index_changes(
     guid: TaskGuid,
     before: Option<&Indexed>,
     after: Option<&Indexed>,
-    emit: &mut dyn FnMut(Bytes, Option<Bytes>),
+    emit: &mut dyn FnMut(Bytes, EntryChange),
 ) {
     for by_status in [false, true] {
         let entry = |task_run: &Indexed| index_entry(tenant, run, guid, task_run, by_status);
@@ -123,10 +123,10 @@ pub(super) fn index_changes(
         };
         if !stays {
             if let Some(key) = before.and_then(entry) {
-                emit(key, None);
+                emit(key, EntryChange::Removed);
             }
             if let Some(key) = after.and_then(entry) {
-                emit(key, Some(Bytes::new()));
+                emit(key, EntryChange::Added(Bytes::new()));
             }
         }
     }
