@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use index::{Family, Schema};
 use prost::Message;
-use runtime::{Application, Context, Entry, Rejection, Route, Timer, Waiter};
+use runtime::{Application, Context, Rejection, Route};
 use wal::GroupId;
 
 use crate::schema::{self, Account, ByBalance, Total, Transfer};
@@ -229,18 +229,5 @@ impl Application for Book {
             Ok(Some(told)) => self.hear(context, told),
             _ => Err(Rejection::internal("not a message of this application")),
         }
-    }
-
-    fn timer(&self, _: &mut Context<'_>, _: &Timer) -> Result<(), Rejection> {
-        Err(Rejection::internal("a ledger sets no timers"))
-    }
-
-    fn claim(
-        &self,
-        _: &mut Context<'_>,
-        _: &Entry,
-        _: &Waiter,
-    ) -> Result<Option<Bytes>, Rejection> {
-        Err(Rejection::internal("a ledger has no queues"))
     }
 }
