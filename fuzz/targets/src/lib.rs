@@ -3,6 +3,9 @@
 //! A target is a function of bytes that panics if the product does something that it must not do. libFuzzer calls them
 //! (`make fuzz`), and so does the test of this crate, with the files of `fuzz/corpus`.
 //!
+//! In the corpus, `seed-…` is what the product itself writes (`cargo run --release -p ironhorse-fuzz-targets -- fuzz/corpus`
+//! writes it anew after a change of format), `found-…` an input that found something.
+//!
 //! An input of several parts has each part, but for the last, behind its length (16 bits, big-endian): see [`Input`].
 #![deny(missing_docs)]
 
