@@ -13,7 +13,7 @@ endif
 BIN := $(CARGO_TARGET_DIR)/release
 DATA ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/ironhorse
 
-.PHONY: help deps build run dist test check bench clean
+.PHONY: help deps build run dist test check bench fuzz clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,10 @@ check: deps ## Format, lints, licences, architecture rules
 bench: build ## Measures: the gRPC ceiling, then the server under load
 	cargo build --release --locked -p ironhorse-benches
 	"$(BIN)/ironhorse-bench" all
+
+SECONDS ?= 30
+fuzz: deps ## Feeds every decoder and command with made-up input, SECONDS=30 each (TARGET=NAME: only that one)
+	@SECONDS_EACH="$(SECONDS)" scripts/fuzz $(TARGET)
 
 clean: ## Removes what was built
 	cargo clean

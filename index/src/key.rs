@@ -194,6 +194,11 @@ impl<'a> KeyReader<'a> {
         }
     }
 
+    /// What was read just now can be read, and yet nobody writes it.
+    pub fn malformed(&self) -> KeyError {
+        KeyError { at: self.at }
+    }
+
     /// What is left.
     pub fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]

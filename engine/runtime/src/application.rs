@@ -22,17 +22,22 @@ pub trait Application: Send + Sync + 'static {
     /// Executes a message from another group. Nobody waits for it: an error is logged, and the message is consumed.
     fn message(&self, context: &mut Context<'_>, payload: &Bytes) -> Result<(), Rejection>;
 
-    /// Fires a due timer, which is already removed.
-    fn timer(&self, context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection>;
+    /// Fires a due timer, which is already removed. An application that sets none need not say more.
+    fn timer(&self, _context: &mut Context<'_>, _timer: &Timer) -> Result<(), Rejection> {
+        Err(Rejection::internal("this application sets no timers"))
+    }
 
     /// A free consumer takes the oldest entry of a queue, which is already removed. `Ok(Some(bytes))` is delivered to
-    /// the consumer after the commit; `Ok(None)` means that the entry is void: the consumer gets the next one.
+    /// the consumer after the commit; `Ok(None)` means that the entry is void: the consumer gets the next one. An
+    /// application without queues need not say more.
     fn claim(
         &self,
-        context: &mut Context<'_>,
-        entry: &Entry,
-        waiter: &Waiter,
-    ) -> Result<Option<Bytes>, Rejection>;
+        _context: &mut Context<'_>,
+        _entry: &Entry,
+        _waiter: &Waiter,
+    ) -> Result<Option<Bytes>, Rejection> {
+        Err(Rejection::internal("this application has no queues"))
+    }
 }
 
 /// Why an input was refused, in gRPC's terms (the numbers are those of `google.rpc.Code`).

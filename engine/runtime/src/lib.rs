@@ -1,7 +1,7 @@
 //! The runtime of partition groups: commands in, transactions out, effects after the commit.
 //!
-//! It knows nothing of what an [`Application`] does with its commands; the workflow engine is one application, the bank
-//! ledger in `examples/` another.
+//! It knows nothing of what an [`Application`] does with its commands; the workflow engine is one application, the
+//! ledger in `examples/ledger` another.
 //!
 //! ```text
 //!   submit ──► log: commands ──┐

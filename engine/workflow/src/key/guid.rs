@@ -54,15 +54,20 @@ impl TaskGuid {
     }
 
     pub(super) fn read(reader: &mut KeyReader<'_>) -> Result<TaskGuid, KeyError> {
-        let is_reminder = reader.u8()? == 1;
+        let is_reminder = match reader.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(reader.malformed()),
+        };
+        let mut number = || match reader.i32()? {
+            // The text form has no signs.
+            negative if negative < 0 => Err(reader.malformed()),
+            number => Ok(number),
+        };
         Ok(TaskGuid {
-            thread: reader.i32()?,
-            position: reader.i32()?,
-            reminder: if is_reminder {
-                Some(reader.i32()?)
-            } else {
-                None
-            },
+            thread: number()?,
+            position: number()?,
+            reminder: if is_reminder { Some(number()?) } else { None },
         })
     }
 }

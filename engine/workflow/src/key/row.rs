@@ -122,6 +122,10 @@ impl RunRow {
             },
             Kind::UnclaimedEvent => Row::UnclaimedEvent,
         };
+        // Two keys that say the same would share their index entries. (The rest of these two is not read.)
+        if !matches!(row, Row::NodeOutput | Row::UnclaimedEvent) && !reader.rest().is_empty() {
+            return Err(reader.malformed());
+        }
         Ok(Some(RunRow {
             tenant,
             wf_run_id,

@@ -179,3 +179,73 @@ fn the_format_is_fixed() {
         *b"\x4Bt\0\x01s\0\x01\x80\0\0\x01\x80\0\0\x02\x80\0\0\0\0\0\0\x03"
     );
 }
+
+#[test]
+fn each_row_has_one_key() {
+    let run = RunKey::new("t", &id(&["r"]));
+    // Found by fuzzing. Two keys that say the same would share their index entries.
+    for rest in [
+        &b"\x01\0"[..],
+        b"\x12\0\x80\0\0\x01\x80\0\0\x02\x01",
+        b"\x12\0\x7F\xFF\xFF\xFF\x80\0\0\x02",
+        b"\x12\x02\x80\0\0\x01\x80\0\0\x02",
+        b"\x13\x01\x80\0\0\x01\x80\0\0\x02\x7F\0\0\0\x80\0\0\x01",
+    ] {
+        let key = [&run.as_bytes()[..], rest].concat();
+        assert!(RunRow::parse(&key).is_err(), "{rest:?}");
+    }
+}
+
+mod any {
+    use proptest::prelude::*;
+
+    use super::super::*;
+
+    /// Few letters, so that one id begins another, and the bytes that keys give a meaning to.
+    fn name() -> impl Strategy<Value = String> {
+        prop::collection::vec(
+            prop::sample::select(vec!['\0', '\u{1}', 'a', 'b', '\u{FF}']),
+            0..4,
+        )
+        .prop_map(String::from_iter)
+    }
+
+    fn run() -> impl Strategy<Value = WfRunId> {
+        prop::collection::vec(name(), 1..4).prop_map(|chain| {
+            let parts: Vec<&str> = chain.iter().map(String::as_str).collect();
+            super::id(&parts)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn row_says_whose_it_is(
+            tenant in name(), id in run(), thread in any::<i32>(), number in 0_i32.., text in name(), guid in name(),
+        ) {
+            let run = RunKey::new(&tenant, &id);
+            let task = TaskGuid::of_node(number, number / 2).to_string();
+            let rows = [
+                (Some(run.wf_run()), Row::WfRun),
+                (Some(run.thread_run(thread)), Row::ThreadRun { number: thread, archived: false }),
+                (Some(run.variable(thread, &text)), Row::Variable { thread, name: text.clone() }),
+                (Some(run.node_run(thread, number)), Row::NodeRun { thread, position: number }),
+                (run.task_run(&task), Row::TaskRun { guid: task.clone() }),
+                (run.checkpoint(&task, thread), Row::Checkpoint { guid: task.clone(), number: thread }),
+                (Some(run.external_event(&text, &guid)), Row::ExternalEvent { def: text.clone(), guid }),
+            ];
+            for (key, row) in rows {
+                let expected = RunRow { tenant: tenant.clone(), wf_run_id: id.clone(), row };
+                prop_assert_eq!(RunRow::parse(&key.unwrap()), Ok(Some(expected)));
+            }
+        }
+
+        #[test]
+        fn only_a_run_and_its_descendants_have_its_prefix(a in run(), b in run()) {
+            let mut ancestors = std::iter::successors(Some(&b), |id| id.parent_wf_run_id.as_deref());
+            prop_assert_eq!(
+                RunKey::new("t", &b).wf_run().starts_with(RunKey::new("t", &a).as_bytes()),
+                ancestors.any(|id| *id == a)
+            );
+        }
+    }
+}

@@ -15,7 +15,7 @@ use index::{Family, NoIndexes, Schema};
 use prost::Message;
 use proto::ironhorse::v1::MetadataCommand;
 use proto::ironhorse::v1::metadata_command::Command;
-use runtime::{Application, Context, Entry, Rejection, Route, Timer, Waiter};
+use runtime::{Application, Context, Rejection, Route};
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -65,19 +65,6 @@ impl Application for Metadata {
 
     fn message(&self, _: &mut Context<'_>, _: &Bytes) -> Result<(), Rejection> {
         Err(Rejection::internal("the metadata group takes no messages"))
-    }
-
-    fn timer(&self, _: &mut Context<'_>, _: &Timer) -> Result<(), Rejection> {
-        Err(Rejection::internal("the metadata group sets no timers"))
-    }
-
-    fn claim(
-        &self,
-        _: &mut Context<'_>,
-        _: &Entry,
-        _: &Waiter,
-    ) -> Result<Option<Bytes>, Rejection> {
-        Err(Rejection::internal("the metadata group has no queues"))
     }
 }
 
