@@ -130,7 +130,7 @@ impl Schema for ByBalance {
 
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes)) {
         if let Some(Row::Account(name, account)) = read_row(key, value) {
-            let entry = KeyWriter::from_prefix(&by_balance(&account.currency));
+            let mut entry = KeyWriter::from_prefix(&by_balance(&account.currency));
             emit(entry.i64(account.cents).str(&name).finish(), Bytes::new());
         }
     }

@@ -57,13 +57,9 @@ pub(crate) fn read(key: &[u8], value: &[u8]) -> bool {
         Row::NodeRun { thread, position } => decode::<NodeRunRow>(value)
             .map(|row| drop(record::node_run::public(id, thread, position, row))),
         Row::TaskRun { guid } => {
-            assert!(
-                run.task_run(&guid).is_some(),
-                "a stored guid is no guid: {guid}"
-            );
             let id = TaskRunId {
                 wf_run_id: Some(id),
-                task_guid: guid,
+                task_guid: guid.to_string(),
             };
             decode::<TaskRunRow>(value).map(|row| drop(record::task_run::public(id, row)))
         }
@@ -71,7 +67,7 @@ pub(crate) fn read(key: &[u8], value: &[u8]) -> bool {
             let id = CheckpointId {
                 task_run: Some(TaskRunId {
                     wf_run_id: Some(id),
-                    task_guid: guid,
+                    task_guid: guid.to_string(),
                 }),
                 checkpoint_number: number,
             };

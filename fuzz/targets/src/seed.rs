@@ -1,7 +1,7 @@
 //! Seeds of the corpus that follow from a run.
 
 use bytes::Bytes;
-use index::changelog;
+use index::{Arena, changelog};
 use prost::Message;
 use query::{Bookmark, Digest, Secret};
 
@@ -53,7 +53,7 @@ pub fn all(
     }
     let mut log = Vec::new();
     for change in &world.changes {
-        let record = changelog::record(change, 0);
+        let record = changelog::record(change, 0, &mut Arena::default());
         log.push(u8::from(record.value.is_none()));
         log.extend(join([&record.key[..]]));
         if let Some(value) = &record.value {

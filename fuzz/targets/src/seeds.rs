@@ -1,5 +1,6 @@
 //! `fuzz-seeds DIR`: writes the corpus's seeds: what the product itself writes, in a run of the templates.
 
+use index::Arena;
 use std::path::Path;
 use std::sync::mpsc;
 
@@ -44,12 +45,13 @@ fn main() -> Result<(), Error> {
     let log = EmbeddedLog::on_disk(Box::new(disk.clone()), options)?;
     let mut writer = log.open_writer(&WriterId("group.0".to_owned()))?;
     for changes in world.changes.chunks(8) {
+        let arena = &mut Arena::default();
         let records = changes
             .iter()
             .map(|change| {
                 (
                     Partition::changelog(GroupId(0)),
-                    index::changelog::record(change, 7),
+                    index::changelog::record(change, 7, arena),
                 )
             })
             .collect();

@@ -55,11 +55,10 @@ pub(crate) fn ids(bytes: &[u8]) {
     );
     if let Some(guid) = TaskGuid::parse(text) {
         assert_eq!(guid.to_string(), text);
-        let key = key.task_run(text);
-        assert!(key.is_some_and(|key| matches!(
-            RunRow::parse(&key),
-            Ok(Some(RunRow { row: workflow::key::Row::TaskRun { guid }, .. })) if guid == text
-        )));
+        assert!(matches!(
+            RunRow::parse(&key.task_run(guid)),
+            Ok(Some(RunRow { row: workflow::key::Row::TaskRun { guid: read }, .. })) if read == guid
+        ));
     }
     if proto::name::is_hostname(text) || proto::name::is_tenant_id(text) {
         assert!(text.is_ascii(), "{text:?} is no name");

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ironhorse_index::changelog::{self, Entry};
 use ironhorse_index::{
-    Applied, Change, Family, KeyRange, MemoryBase, Options, ReadHandle, Savepoint, Schema, Store,
-    WriteBack,
+    Applied, Arena, Change, Family, KeyRange, MemoryBase, Options, ReadHandle, Savepoint, Schema,
+    Store, WriteBack,
 };
 use proptest::prelude::*;
 use wal::Position;
@@ -230,9 +230,12 @@ impl Pair {
             }
             Op::Seal => {
                 let changes = self.store.seal().unwrap().changes;
-                assert!(changes.windows(2).all(|pair| {
-                    (pair[0].family, &pair[0].key) < (pair[1].family, &pair[1].key)
-                }));
+                // Each row once, and one family after the other.
+                let mut rows: Vec<_> = changes.iter().map(|c| (c.family, &c.key)).collect();
+                assert!(rows.is_sorted_by_key(|row| row.0));
+                rows.sort();
+                rows.dedup();
+                assert_eq!(rows.len(), changes.len());
                 self.savepoints.clear();
                 self.sealed.push_back((self.live.clone(), changes));
             }
@@ -324,7 +327,9 @@ impl Pair {
         let mut twin = open(&MemoryBase::new());
         for (changes, applied) in &self.log {
             let changes = changes.iter().map(|change| {
-                match changelog::decode(&changelog::record(change, 1)).unwrap() {
+                match changelog::decode(&changelog::record(change, 1, &mut Arena::default()))
+                    .unwrap()
+                {
                     Entry::Change(change) => change,
                     other => panic!("{other:?}"),
                 }
