@@ -33,6 +33,8 @@ pub(super) struct LogThread {
     /// The last durable frame.
     durable: u64,
     active: Active,
+    /// A frame could not be written: none behind it may be, or its number would be missing.
+    ended: bool,
     /// The next segment, being made in the background.
     next_segment: Option<Maker>,
 }
@@ -90,6 +92,7 @@ impl LogThread {
             added: durable,
             durable,
             active,
+            ended: false,
             next_segment: None,
         })
     }
@@ -148,13 +151,14 @@ impl LogThread {
         let mut batch = batch.into_iter();
         while let Some(mut pending) = batch.next() {
             let on_commit = pending.on_commit.take();
-            if self.add(&pending).is_ok() {
+            if !self.ended && self.add(&pending).is_ok() {
                 let last = pending.records.len().saturating_sub(1);
                 let outcome = Outcome::Committed(frame::position(pending.sequence, last));
                 self.waiting
                     .extend(on_commit.map(|on_commit| (on_commit, outcome)));
             } else {
                 // Nothing of this frame is in the log, nor of those behind it.
+                self.ended = true;
                 let rest = batch.filter_map(|pending| pending.on_commit);
                 for on_commit in on_commit.into_iter().chain(rest) {
                     on_commit(Outcome::Aborted);
