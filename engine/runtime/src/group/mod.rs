@@ -332,6 +332,11 @@ impl Group {
         self.reload(term)
     }
 
+    /// What the store holds in memory.
+    pub fn load(&self) -> index::Load {
+        self.store.load()
+    }
+
     /// Committed changes to be written to the base store, if they are many enough (or `force`).
     pub fn start_write_back(&mut self, force: bool) -> Option<WriteBack> {
         self.store.start_write_back(force)
