@@ -3,6 +3,7 @@
 
 mod app;
 mod commits;
+mod cursors;
 mod queues;
 mod simulation;
 mod timers;
