@@ -7,3 +7,4 @@ mod cursors;
 mod queues;
 mod simulation;
 mod timers;
+mod write_backs;
