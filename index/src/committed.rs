@@ -10,11 +10,48 @@ use crate::layer::{Cell, Layer, Source, merge};
 use crate::rows::{FrozenRows, Rows};
 use crate::{Applied, Base, Family, KeyRange, StoreError};
 
+/// Committed changes that the base has not got yet: what a crash would have to replay, and the memory that they take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gathered {
+    /// Records of the changelog, commit records included.
+    pub records: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// Bytes of memory, estimated from above: a value that was overwritten stays in its arena until all go together.
+    pub memory: usize,
+}
+
+impl Gathered {
+    fn add(&mut self, family: Family, key: &Bytes, cell: &Cell) {
+        let bytes = key.len() + cell.value.as_ref().map_or(0, Bytes::len);
+        self.memory += bytes + CELL_BYTES;
+        // Index entries are derived: nobody reads them from the log.
+        if family != Family::Index {
+            self.records += 1;
+            self.bytes += bytes as u64;
+        }
+    }
+
+    /// Of two stores, or two parts of one.
+    pub fn and(self, other: Gathered) -> Gathered {
+        Gathered {
+            records: self.records + other.records,
+            bytes: self.bytes + other.bytes,
+            memory: self.memory + other.memory,
+        }
+    }
+}
+
+/// What a row takes beside its bytes: its place in the map (two handles, a hash and a slot, 96 bytes) with the map's room
+/// to grow, and its place in the order of a scan.
+const CELL_BYTES: usize = 160;
+
 /// Committed changes: those that gather, and those that are being written to the base.
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     gathering: [Rows; 3],
     bytes: usize,
+    gathered: Gathered,
     applied: Option<Applied>,
     frozen: Option<Arc<Frozen>>,
     position: Option<Position>,
@@ -25,6 +62,7 @@ pub(crate) struct Committed {
 pub(crate) struct Frozen {
     rows: [FrozenRows; 3],
     applied: Applied,
+    gathered: Gathered,
 }
 
 impl Committed {
@@ -94,8 +132,12 @@ impl Committed {
 
     /// Adds a batch.
     pub(crate) fn add(&mut self, batch: Layer, applied: Applied) {
-        for (rows, changed) in self.gathering.iter_mut().zip(batch) {
+        self.gathered.records += 1;
+        self.gathered.bytes += applied.commit.len() as u64;
+        for (family, changed) in Family::ALL.into_iter().zip(batch) {
+            let rows = &mut self.gathering[family.slot()];
             for (key, cell) in changed.into_traces() {
+                self.gathered.add(family, &key, &cell);
                 self.bytes = self.bytes.saturating_add_signed(rows.add(key, cell));
             }
         }
@@ -116,6 +158,7 @@ impl Committed {
         let frozen = Arc::new(Frozen {
             rows: self.gathering.each_mut().map(Rows::freeze),
             applied,
+            gathered: std::mem::take(&mut self.gathered),
         });
         self.frozen = Some(Arc::clone(&frozen));
         Some(frozen)
@@ -123,6 +166,12 @@ impl Committed {
 
     pub(crate) fn thaw(&mut self) {
         self.frozen = None;
+    }
+
+    /// What gathers, and what is being written to the base.
+    pub(crate) fn gathered(&self) -> (Gathered, Gathered) {
+        let writing = self.frozen.as_ref().map(|frozen| frozen.gathered);
+        (self.gathered, writing.unwrap_or_default())
     }
 }
 
@@ -154,7 +203,12 @@ impl WriteBack {
     }
 }
 
-/// Read access to the committed state of one store, from any thread. One call sees one moment.
+/// Read access to the committed state of one store, from any thread.
+///
+/// One call sees one moment: a whole number of batches. Two calls may see two, the second never an earlier one. So a scan
+/// that goes on behind the last key of a page (`query::Merge`) gives each row that stays where it is exactly once, and no
+/// key twice; a row that comes, goes or moves meanwhile may be in it or not; and who looks up the row of an index entry
+/// may find it gone or changed, and must look.
 #[derive(Clone)]
 pub struct ReadHandle {
     base: Arc<dyn Base>,

@@ -9,7 +9,7 @@ use wal::Position;
 
 use crate::arena::Arena;
 use crate::changelog::Change;
-use crate::committed::Committed;
+use crate::committed::{Committed, Gathered};
 use crate::layer::{Cell, Layer, Source};
 use crate::rows::Rows;
 use crate::{
@@ -51,6 +51,17 @@ pub struct Sealed {
     pub changes: Vec<Change>,
 }
 
+/// What a store holds in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Committed, and not yet on its way to the base.
+    pub gathering: Gathered,
+    /// Committed, and being written to the base.
+    pub writing: Gathered,
+    /// Bytes of keys and values that are not committed yet.
+    pub overlays: usize,
+}
+
 /// See the module. One writer: the group's thread.
 pub struct Store {
     base: Arc<dyn Base>,
@@ -59,6 +70,8 @@ pub struct Store {
     committed: Arc<RwLock<Committed>>,
     /// Batches whose commit is under way, oldest first.
     sealed: VecDeque<Layer>,
+    /// Bytes of keys and values of the sealed batches, oldest first.
+    sealed_bytes: VecDeque<usize>,
     active: Layer,
     /// Family, place and earlier cell of each write.
     undo: Vec<(Family, usize, Option<Cell>)>,
@@ -84,6 +97,7 @@ impl Store {
             options,
             committed,
             sealed: VecDeque::new(),
+            sealed_bytes: VecDeque::new(),
             active: Layer::default(),
             undo: Vec::new(),
             active_bytes: 0,
@@ -237,7 +251,7 @@ impl Store {
     /// Closes the active batch, derives its index entries, and stacks it below a new one.
     pub fn seal(&mut self) -> Result<Sealed, StoreError> {
         self.undo.clear();
-        self.active_bytes = 0;
+        let bytes = std::mem::take(&mut self.active_bytes);
         let mut batch = std::mem::take(&mut self.active);
         let index = self.derive(&batch[Family::State.slot()])?;
         batch[Family::Index.slot()] = index;
@@ -250,6 +264,7 @@ impl Store {
             }));
         }
         self.sealed.push_back(batch);
+        self.sealed_bytes.push_back(bytes);
         Ok(Sealed { changes })
     }
 
@@ -282,6 +297,7 @@ impl Store {
 
     /// The oldest sealed batch is durable: readers see it from now on, all of it at once.
     pub fn commit(&mut self, applied: Applied) {
+        self.sealed_bytes.pop_front();
         if let Some(batch) = self.sealed.pop_front() {
             self.committed.write().add(batch, applied.clone());
             self.applied = Some(applied);
@@ -294,6 +310,17 @@ impl Store {
         self.undo.clear();
         self.active_bytes = 0;
         self.sealed.clear();
+        self.sealed_bytes.clear();
+    }
+
+    /// What the store holds in memory.
+    pub fn load(&self) -> Load {
+        let (gathering, writing) = self.committed.read().gathered();
+        Load {
+            gathering,
+            writing,
+            overlays: self.active_bytes + self.sealed_bytes.iter().sum::<usize>(),
+        }
     }
 
     /// Applies a batch that was read from the changelog.

@@ -33,8 +33,11 @@ pub struct Config {
     pub advertise: Option<String>,
     /// How log lines look.
     pub log_format: LogFormat,
-    /// RocksDB's block cache over all groups, in MiB.
-    pub cache_mib: usize,
+    /// What all stores of the process together may take, in MiB, at least 16: one half for RocksDB's block cache and
+    /// memtables, one for committed changes and overlays. The rest of the process needs about 100 MiB more.
+    pub memory_mib: usize,
+    /// What was deleted leaves RocksDB's files within 1.4 times this, in seconds. Every file is rewritten that often.
+    pub erase_after_seconds: u64,
 }
 
 impl Default for Config {
@@ -46,7 +49,8 @@ impl Default for Config {
             groups: None,
             advertise: None,
             log_format: LogFormat::Text,
-            cache_mib: 128,
+            memory_mib: 256,
+            erase_after_seconds: 24 * 3600,
         }
     }
 }

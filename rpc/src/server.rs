@@ -12,7 +12,7 @@ use proto::ironhorse::v1::metadata_command::Command;
 use proto::littlehorse::LhHostInfo;
 use proto::littlehorse::little_horse_server::SERVICE_NAME;
 use query::Secret;
-use runtime::{Clock, Engine, EngineError, EngineOptions, GroupSetup, Health, Outlet};
+use runtime::{Bounds, Clock, Engine, EngineError, EngineOptions, GroupSetup, Health, Outlet};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -78,12 +78,20 @@ impl Server {
         let (stopping, is_stopping) = watch::channel(false);
         let http = Endpoints::start(config.http, dir.path().to_owned(), is_stopping.clone()).await;
         let (engine, log) = tokio::task::spawn_blocking({
-            let (dir, cache) = (dir.clone(), config.cache_mib << 20);
+            let (dir, half) = (dir.clone(), config.memory_mib.max(16) << 19);
             let options = EngineOptions {
+                bounds: Bounds {
+                    memory_bytes: half,
+                    ..Bounds::default()
+                },
                 outlet: Arc::new(OnRuntime(tokio::runtime::Handle::current())),
                 ..EngineOptions::default()
             };
-            move || open_engine(&dir, cache, &options)
+            let erase_after = Duration::from_secs(config.erase_after_seconds);
+            move || {
+                let shared = Shared::new(half, 16 << 20).erase_after(erase_after);
+                open_engine(&dir, &shared, &options)
+            }
         })
         .await
         .map_err(|e| fail(&e))??;
@@ -177,17 +185,15 @@ impl Server {
 /// Recovers the log, opens the stores side by side, takes the groups over.
 fn open_engine(
     dir: &DataDir,
-    cache_bytes: usize,
+    shared: &Shared,
     options: &EngineOptions,
 ) -> Result<(Engine, Arc<EmbeddedLog>), ServerError> {
     let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
-    let shared = Shared::new(cache_bytes, 16 << 20);
     let ids: Vec<GroupId> = dir.group_ids().collect();
     let bases = std::thread::scope(|scope| {
         let opening: Vec<_> = ids
             .iter()
             .map(|id| {
-                let shared = &shared;
                 scope.spawn(move || {
                     RocksBase::open(&dir.group(*id), shared).map_err(|error| error.to_string())
                 })

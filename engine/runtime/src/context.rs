@@ -22,6 +22,8 @@ pub(crate) struct Effects {
     pub recorded: Vec<Recorded>,
     /// Queues whose oldest entry may have changed, with a sequence below which nothing is left.
     pub queues: BTreeMap<Bytes, u64>,
+    /// Queues that lost entries to others than consumers.
+    pub dequeued: BTreeSet<Bytes>,
     /// Consumers taken by the command that runs, not yet delivered to.
     pub taken: Vec<Waiter>,
 }
@@ -211,6 +213,7 @@ impl Context<'_> {
         };
         let key = self.bytes(&entry.key());
         self.store.delete(Family::Queue, key)?;
+        self.effects.dequeued.insert(entry.queue.clone());
         self.effects.queues.entry(entry.queue).or_insert(0);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 use index::{GlobalStore, ReadHandle, Store, WriteBack};
 use parking_lot::{Condvar, Mutex};
 use wal::{GroupId, Log, Outcome, Partition, Position, Reader, WalError, Writer};
@@ -13,6 +13,8 @@ use crate::commit::CommitRecord;
 use crate::engine::{EngineOptions, GroupSetup};
 use crate::group::Released;
 use crate::recovery::take_over;
+use crate::scheduler::Scheduler;
+use crate::write_back::Job;
 use crate::{Batch, EngineError, Group, Nudge, Replies, SubmitError, Waiting};
 
 /// The wall clock, as the only thing that tells time.
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     pub replies: Arc<Replies>,
     pub global: Arc<GlobalStore>,
     pub write_back: Sender<Job>,
+    pub scheduler: Arc<Scheduler>,
     pub outlet: Arc<dyn Outlet>,
 }
 
@@ -59,15 +62,7 @@ impl Outlet for Inline {
     }
 }
 
-/// What the process's write-back thread does.
-pub(crate) enum Job {
-    /// Write-back of one group, which is told the end.
-    Write(WriteBack, Arc<Signal>),
-    /// Free the memory of one.
-    Drop(WriteBack),
-}
-
-enum News {
+pub(crate) enum News {
     Outcome {
         epoch: u64,
         outcome: Outcome,
@@ -80,9 +75,11 @@ enum News {
 }
 
 #[derive(Default)]
-struct Inbox {
-    news: Vec<News>,
+pub(crate) struct Inbox {
+    pub news: Vec<News>,
     inputs: bool,
+    /// The scheduler wants a report.
+    report: bool,
     stop: bool,
 }
 
@@ -94,7 +91,7 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    fn tell(&self, change: impl FnOnce(&mut Inbox)) {
+    pub(crate) fn tell(&self, change: impl FnOnce(&mut Inbox)) {
         change(&mut self.inbox.lock());
         self.woken.notify_one();
     }
@@ -155,8 +152,14 @@ impl Driver {
             signal: Arc::clone(&signal),
             epoch: 0,
             writing: false,
-            idle_since_ms: 0,
+            hold: false,
         };
+        let woken = Arc::clone(&signal);
+        let scheduler = Arc::clone(&loop_.shared.scheduler);
+        scheduler.attach(
+            id,
+            Box::new(move || woken.tell(|inbox| inbox.report = true)),
+        );
         let thread_health = Arc::clone(&health);
         let thread = std::thread::Builder::new()
             .name(format!("group-{id}"))
@@ -168,6 +171,7 @@ impl Driver {
                         Health::Failed(error.to_string())
                     }
                 };
+                scheduler.detach(id);
                 *thread_health.lock() = end;
             })
             .map_err(|error| EngineError::Start(format!("no thread for group {id}: {error}")))?;
@@ -221,10 +225,8 @@ const POLL_BYTES: usize = 4 << 20;
 const INBOX_LIMIT: usize = 4096;
 /// With no other news, look around this often.
 const IDLE: Duration = Duration::from_millis(500);
-/// While stopping, look around this often.
-const STOPPING: Duration = Duration::from_millis(5);
-/// A group with changes that are only in the log writes them back after this time, so that it pins no segment.
-const IDLE_WRITE_BACK_MS: i64 = 10_000;
+/// While stopping, or held, look around this often.
+const SOON: Duration = Duration::from_millis(5);
 
 struct Loop {
     group: Group,
@@ -235,7 +237,8 @@ struct Loop {
     /// Rises with each recovery: outcomes of an earlier writer are old news.
     epoch: u64,
     writing: bool,
-    idle_since_ms: i64,
+    /// The process's stores hold too much: no more inputs until a write-back has ended.
+    hold: bool,
 }
 
 impl Loop {
@@ -256,12 +259,13 @@ impl Loop {
     /// Sleeps until there is something to do: news, or, while another commit may be started, inputs, work left over or
     /// a timer.
     fn wait(&mut self, more: bool) -> (Vec<News>, bool) {
-        let room = self.group.in_flight() < self.writer.max_in_flight();
+        let room = self.has_room();
         let mut inbox = self.signal.inbox.lock();
-        if inbox.news.is_empty() && !(room && (more || inbox.inputs)) {
-            let pause = if inbox.stop {
+        let report = std::mem::take(&mut inbox.report);
+        if inbox.news.is_empty() && !report && !(room && (more || inbox.inputs)) {
+            let pause = if inbox.stop || self.hold {
                 // Commits or a write-back are still under way.
-                STOPPING
+                SOON
             } else if room {
                 let now = self.shared.clock.now_ms();
                 let due = self.group.next_due_ms();
@@ -275,6 +279,11 @@ impl Loop {
             }
         }
         (std::mem::take(&mut inbox.news), inbox.stop)
+    }
+
+    /// Whether another commit may be started.
+    fn has_room(&self) -> bool {
+        !self.hold && self.group.in_flight() < self.writer.max_in_flight()
     }
 
     fn hear(&mut self, news: News) -> Result<(), EngineError> {
@@ -339,7 +348,7 @@ impl Loop {
     /// one batch. Says whether work is left.
     fn work(&mut self) -> Result<bool, EngineError> {
         let mut read_all = true;
-        if self.group.in_flight() < self.writer.max_in_flight() {
+        if self.has_room() {
             if self.group.queued() < INBOX_LIMIT {
                 self.signal.inbox.lock().inputs = false;
                 let messages = self.inputs.messages.poll(POLL_RECORDS, POLL_BYTES)?;
@@ -376,13 +385,14 @@ impl Loop {
     }
 
     fn write_back(&mut self) -> Result<(), EngineError> {
+        let now = self.shared.clock.now_ms();
+        let (id, load) = (self.group.id(), self.group.load());
+        let turn = self.shared.scheduler.report(id, load, now);
+        self.hold = turn.hold;
         if self.writing {
             return Ok(());
         }
-        let now = self.shared.clock.now_ms();
-        let idle = now - self.idle_since_ms >= IDLE_WRITE_BACK_MS;
-        if let Some(work) = self.group.start_write_back(idle) {
-            self.idle_since_ms = now;
+        if let Some(work) = self.group.start_write_back(turn.write_back) {
             self.writing = true;
             let job = Job::Write(work, Arc::clone(&self.signal));
             self.shared
@@ -424,52 +434,6 @@ impl Loop {
             self.trim(position, &inputs);
         }
         Ok(())
-    }
-}
-
-/// The process's write-back thread: disk work that no group's thread should wait for.
-pub(crate) struct WriteBackThread {
-    sender: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl WriteBackThread {
-    pub(crate) fn start() -> Result<WriteBackThread, EngineError> {
-        let (sender, receiver): (Sender<Job>, Receiver<Job>) = crossbeam_channel::unbounded();
-        let thread = std::thread::Builder::new()
-            .name("write-back".to_owned())
-            .spawn(move || {
-                // At most two jobs a group are under way, so the queue is bounded by the number of groups.
-                for job in receiver {
-                    match job {
-                        Job::Write(work, done) => {
-                            let error = work.run().err().map(|error| error.to_string());
-                            done.tell(|inbox| inbox.news.push(News::Written { work, error }));
-                        }
-                        Job::Drop(work) => drop(work),
-                    }
-                }
-            })
-            .map_err(|error| EngineError::Start(format!("no write-back thread: {error}")))?;
-        Ok(WriteBackThread {
-            sender: Some(sender),
-            thread: Some(thread),
-        })
-    }
-
-    pub(crate) fn sender(&self) -> Sender<Job> {
-        // Present until `stop`, which ends the engine.
-        self.sender
-            .clone()
-            .unwrap_or_else(|| crossbeam_channel::unbounded().0)
-    }
-
-    pub(crate) fn stop(&mut self) {
-        self.sender = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic there has already failed the groups that waited for it.
-            let _ = thread.join();
-        }
     }
 }
 

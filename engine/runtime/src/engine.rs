@@ -8,9 +8,11 @@ use index::{Base, GlobalStore, Options, ReadHandle, StoreError};
 use parking_lot::Mutex;
 use wal::{GroupId, Log, Partition, WalError};
 
-use crate::driver::{Driver, Inline, Outlet, Shared, WriteBackThread};
+use crate::driver::{Driver, Inline, Outlet, Shared};
+use crate::scheduler::Scheduler;
+use crate::write_back::WriteBackThread;
 use crate::{
-    Application, Clock, Command, Health, Limits, Replies, RequestId, SubmitError, Waiting,
+    Application, Bounds, Clock, Command, Health, Limits, Replies, RequestId, SubmitError, Waiting,
 };
 
 /// The engine cannot start or go on.
@@ -85,6 +87,8 @@ pub struct EngineOptions {
     pub waiting_commands: usize,
     /// Of each group's store.
     pub store: Options,
+    /// Of all stores together.
+    pub bounds: Bounds,
     /// Where answers and deliveries are handed out.
     pub outlet: Arc<dyn Outlet>,
 }
@@ -95,6 +99,7 @@ impl Default for EngineOptions {
             limits: Limits::default(),
             waiting_commands: 16_384,
             store: Options::default(),
+            bounds: Bounds::default(),
             outlet: Arc::new(Inline),
         }
     }
@@ -110,6 +115,7 @@ pub struct Engine {
     replies: Arc<Replies>,
     global: Arc<GlobalStore>,
     route: Route,
+    scheduler: Arc<Scheduler>,
     write_back: Mutex<WriteBackThread>,
 }
 
@@ -133,6 +139,7 @@ impl Engine {
             replies: Arc::new(Replies::new(options.waiting_commands)),
             global: Arc::new(GlobalStore::new()),
             route,
+            scheduler: Arc::new(Scheduler::new(options.bounds.clone())),
             write_back: Mutex::new(WriteBackThread::start()?),
         };
         for setup in std::iter::once(metadata).chain(groups) {
@@ -154,6 +161,7 @@ impl Engine {
             replies: Arc::clone(&self.replies),
             global: Arc::clone(&self.global),
             write_back: self.write_back.lock().sender(),
+            scheduler: Arc::clone(&self.scheduler),
             outlet: Arc::clone(&options.outlet),
         };
         let driver = Driver::start(setup, shared, options)?;

@@ -28,8 +28,10 @@ mod group;
 mod queue;
 mod recovery;
 mod replies;
+mod scheduler;
 mod timer;
 mod waiting;
+mod write_back;
 
 pub use application::{Application, Rejection, RejectionCode};
 pub use commit::CommitRecord;
@@ -41,5 +43,6 @@ pub use group::{Batch, Group, Limits, Nudge, Released};
 pub use queue::{Entry, backlog};
 pub use recovery::fold;
 pub use replies::{Replies, SubmitError};
+pub use scheduler::{Bounds, Scheduler, Turn};
 pub use timer::Timer;
 pub use waiting::{Consumer, Waiter, Waiting};

@@ -2,7 +2,12 @@
 //!
 //! An entry is a row of the `Queue` family: `ENTRIES | queue | sequence`. An entry that meets a waiting consumer in the
 //! commit that makes it never becomes a row. Sequences rise over the group's life and are kept in the commit record.
+//!
+//! What is gone leaves tombstones behind for a while, and a scan from the queue's beginning would go through all of them.
+//! So a queue has a cursor, a row `CURSORS | queue`: nothing is left below the sequence that is its value. It is written
+//! when it has moved by [`CURSOR_STEP`].
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -11,6 +16,11 @@ use index::{Family, KeyRange, ReadHandle, Store, StoreError};
 
 /// First byte of an entry's key in the `Queue` family.
 pub(crate) const TABLE: u8 = 2;
+
+/// First byte of a cursor's key in the `Queue` family.
+const CURSORS: u8 = 3;
+/// By how much a cursor lags at most, in sequences: as many tombstones a scan may meet.
+pub(crate) const CURSOR_STEP: u64 = 1000;
 
 /// An entry of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,9 +75,10 @@ fn key(queue: &[u8], sequence: u64) -> KeyWriter {
     key
 }
 
-fn range(queue: &[u8]) -> KeyRange {
+/// Where a queue's entries from a sequence on are.
+fn range(queue: &[u8], from: u64) -> KeyRange {
     KeyRange {
-        start: Bound::Included(key(queue, 0).finish()),
+        start: Bound::Included(key(queue, from).finish()),
         end: Bound::Included(key(queue, u64::MAX).finish()),
     }
 }
@@ -78,33 +89,76 @@ pub(crate) fn first(
     queue: &[u8],
     from: u64,
 ) -> Result<Option<Entry>, StoreError> {
-    let range = KeyRange {
-        start: Bound::Included(key(queue, from).finish()),
-        end: range(queue).end,
-    };
+    let range = range(queue, from);
     match store.scan(Family::Queue, &range, 1, false)?.pop() {
         Some((key, value)) => Ok(Some(Entry::parse(&key, &value)?)),
         None => Ok(None),
     }
 }
 
-/// The oldest entry of every queue that has one: one seek a queue.
-pub(crate) fn heads(store: &mut Store) -> Result<Vec<Entry>, StoreError> {
-    let end = Bound::Excluded(Bytes::from_static(&[TABLE + 1]));
-    let mut start = Bound::Included(Bytes::from_static(&[TABLE]));
+/// The key of a queue's cursor.
+pub(crate) fn cursor_key(queue: &[u8]) -> KeyWriter {
+    let mut key = KeyWriter::new();
+    key.u8(CURSORS).bytes(queue);
+    key
+}
+
+fn parse_cursor(value: &[u8]) -> Result<u64, StoreError> {
+    let raw = value.try_into();
+    raw.map(u64::from_be_bytes)
+        .map_err(|_| StoreError::Corrupt("queue cursor".to_owned()))
+}
+
+/// The cursors of all queues that have one.
+pub(crate) fn cursors(store: &mut Store) -> Result<BTreeMap<Bytes, u64>, StoreError> {
+    let rows = store.scan(
+        Family::Queue,
+        &KeyRange::prefix(&[CURSORS]),
+        usize::MAX,
+        false,
+    )?;
+    let cursor = |(key, value): (Bytes, Bytes)| {
+        let mut reader = KeyReader::new(&key);
+        let queue = reader.u8().and_then(|_| reader.bytes());
+        let queue = queue.map_err(|_| StoreError::Corrupt("queue cursor's key".to_owned()))?;
+        Ok((Bytes::from(queue), parse_cursor(&value)?))
+    };
+    rows.into_iter().map(cursor).collect()
+}
+
+/// The oldest entry of every queue that has one: one seek a queue, from its cursor.
+pub(crate) fn heads(
+    store: &mut Store,
+    cursors: &BTreeMap<Bytes, u64>,
+) -> Result<Vec<Entry>, StoreError> {
     let mut heads = Vec::new();
+    let mut start = Bound::Included(Bytes::from_static(&[TABLE]));
+    for (queue, cursor) in cursors {
+        // Those without a cursor that come before.
+        let end = Bound::Excluded(key(queue, 0).finish());
+        heads_between(store, start, end, &mut heads)?;
+        heads.extend(first(store, queue, *cursor)?);
+        start = Bound::Excluded(key(queue, u64::MAX).finish());
+    }
+    let end = Bound::Excluded(Bytes::from_static(&[TABLE + 1]));
+    heads_between(store, start, end, &mut heads)?;
+    Ok(heads)
+}
+
+fn heads_between(
+    store: &mut Store,
+    mut start: Bound<Bytes>,
+    end: Bound<Bytes>,
+    heads: &mut Vec<Entry>,
+) -> Result<(), StoreError> {
     loop {
-        let page = store.scan(
-            Family::Queue,
-            &KeyRange {
-                start,
-                end: end.clone(),
-            },
-            1,
-            false,
-        )?;
+        let range = KeyRange {
+            start,
+            end: end.clone(),
+        };
+        let page = store.scan(Family::Queue, &range, 1, false)?;
         let Some((key_bytes, value)) = page.into_iter().next() else {
-            return Ok(heads);
+            return Ok(());
         };
         let entry = Entry::parse(&key_bytes, &value)?;
         start = Bound::Excluded(key(&entry.queue, u64::MAX).finish());
@@ -114,7 +168,10 @@ pub(crate) fn heads(store: &mut Store) -> Result<Vec<Entry>, StoreError> {
 
 /// How many entries wait in `queue`, counted up to `limit`, as of the committed state.
 pub fn backlog(reader: &ReadHandle, queue: &[u8], limit: usize) -> Result<usize, StoreError> {
-    Ok(reader
-        .scan(Family::Queue, &range(queue), limit, false)?
-        .len())
+    let cursor = match reader.get(Family::Queue, &cursor_key(queue))? {
+        Some(value) => parse_cursor(&value)?,
+        None => 0,
+    };
+    let range = range(queue, cursor);
+    Ok(reader.scan(Family::Queue, &range, limit, false)?.len())
 }

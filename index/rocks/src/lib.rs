@@ -5,6 +5,8 @@
 //! `docs/formats.md`.
 #![deny(missing_docs)]
 
+mod shared;
+
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,58 +14,18 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use index::{Applied, Base, BaseChange, BaseScan, Family, KeyRange, StoreError};
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    FlushOptions, IteratorMode, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
+    BottommostLevelCompaction, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB,
+    FlushOptions, IteratorMode, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 use wal::Position;
+
+pub use shared::Shared;
 
 /// The applied position's key in the `State` family: below every table, hidden from scans.
 const APPLIED: &[u8] = b"\0applied";
 
-/// What the databases of one process share.
-pub struct Shared {
-    cache: Cache,
-    write_buffer_bytes: usize,
-}
-
-impl Shared {
-    /// `cache_bytes` bounds the block cache of all groups together, `write_buffer_bytes` one family's memtable.
-    pub fn new(cache_bytes: usize, write_buffer_bytes: usize) -> Shared {
-        Shared {
-            cache: Cache::new_lru_cache(cache_bytes),
-            write_buffer_bytes,
-        }
-    }
-
-    fn options(&self) -> Options {
-        let mut table = BlockBasedOptions::default();
-        table.set_block_cache(&self.cache);
-        table.set_bloom_filter(10.0, false);
-        table.set_cache_index_and_filter_blocks(true);
-        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-        table.set_format_version(6);
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
-        options.set_atomic_flush(true);
-        // Each family's memtable takes a whole arena block on its first write; the default is 1 MiB.
-        options.set_arena_block_size(64 << 10);
-        options.set_write_buffer_size(self.write_buffer_bytes);
-        options.set_max_background_jobs(2);
-        options.set_max_open_files(512);
-        options.set_skip_stats_update_on_db_open(true);
-        options.set_level_compaction_dynamic_level_bytes(true);
-        // A write-back makes one file of level 0; more of them before a compaction, fewer times is each row rewritten.
-        options.set_level_zero_file_num_compaction_trigger(8);
-        options.set_compression_type(DBCompressionType::Lz4);
-        options.set_bottommost_compression_type(DBCompressionType::Zstd);
-        options.set_block_based_table_factory(&table);
-        options.set_keep_log_file_num(2);
-        options.set_log_level(LogLevel::Warn);
-        options.set_stats_dump_period_sec(0);
-        options
-    }
-}
+/// RocksDB's default.
+const LEVELS: usize = 7;
 
 /// See the crate.
 pub struct RocksBase {
@@ -86,11 +48,10 @@ impl RocksBase {
     /// # Errors
     /// The directory cannot be used; the text names it and says what to do.
     pub fn open(path: &Path, shared: &Shared) -> Result<Arc<RocksBase>, StoreError> {
-        let options = shared.options();
         // Families that are opened without descriptors get default options.
         let families = Family::ALL
-            .map(|family| ColumnFamilyDescriptor::new(family_name(family), options.clone()));
-        let db = DB::open_cf_descriptors(&options, path, families).map_err(|error| {
+            .map(|family| ColumnFamilyDescriptor::new(family_name(family), shared.options(family)));
+        let db = DB::open_cf_descriptors(&shared.options(Family::State), path, families).map_err(|error| {
             StoreError::Base(format!(
                 "{}: {error} (if the directory is damaged: restore a backup, or remove it if the log still begins at its start)",
                 path.display()
@@ -110,6 +71,35 @@ impl RocksBase {
         self.db
             .cf_handle(family_name(family))
             .ok_or_else(|| self.error(format!("no family {family:?}")))
+    }
+
+    /// Compacts a family that has files in level 0 only. RocksDB takes the last level in use for the one where
+    /// tombstones meet everything they delete, and compacts nothing below it on account of its age; in level 0 they need
+    /// not meet. There are few files then, and small ones.
+    fn found_last_level(&self, family: Family) -> Result<(), StoreError> {
+        let handle = self.family(family)?;
+        let files = |level: usize| -> Result<u64, StoreError> {
+            let name = format!("rocksdb.num-files-at-level{level}");
+            let value = self.db.property_value_cf(handle, &name);
+            let value = value.map_err(|error| self.error(error))?;
+            Ok(value
+                .and_then(|count| count.trim().parse().ok())
+                .unwrap_or(0))
+        };
+        if files(0)? < 2 {
+            return Ok(());
+        }
+        for level in 1..LEVELS {
+            if files(level)? > 0 {
+                return Ok(());
+            }
+        }
+        let mut options = CompactOptions::default();
+        // Else a file may be moved as it is, with the tombstone of what lies in the next one.
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        self.db
+            .compact_range_cf_opt(handle, None::<&[u8]>, None::<&[u8]>, &options);
+        Ok(())
     }
 
     fn read_applied(&self, tier: ReadTier) -> Result<Option<Applied>, StoreError> {
@@ -220,7 +210,11 @@ impl Base for RocksBase {
         let [state, index, queue] = families;
         self.db
             .flush_cfs_opt(&[state?, index?, queue?], &options)
-            .map_err(|error| self.error(error))
+            .map_err(|error| self.error(error))?;
+        for family in Family::ALL {
+            self.found_last_level(family)?;
+        }
+        Ok(())
     }
 }
 
@@ -289,6 +283,43 @@ mod tests {
             Some(Bytes::from_static(b"1"))
         );
         assert_eq!(crashed.get(Family::Queue, b"q").unwrap(), None);
+    }
+
+    fn holds(dir: &Path, marker: &[u8]) -> bool {
+        std::fs::read_dir(dir).unwrap().any(|file| {
+            // A file may go while we look.
+            let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
+            bytes.windows(marker.len()).any(|window| window == marker)
+        })
+    }
+
+    #[test]
+    fn deleted_bytes_leave_the_files_of_an_idle_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = Shared::new(1 << 20, 1 << 20)
+            .erase_after(std::time::Duration::from_secs(1))
+            .uncompressed();
+        let base = RocksBase::open(dir.path(), &shared).unwrap();
+        // The first round has level 0 only, the second meets a last level.
+        for marker in ["marker-7f3a", "marker-e20d"] {
+            for family in Family::ALL {
+                write(&base, family, "gone", marker, 1);
+                write(&base, family, "stays", "other-91bc", 2);
+            }
+            base.flush().unwrap();
+            assert!(holds(dir.path(), marker.as_bytes()));
+            let key = Bytes::from_static(b"gone");
+            let mut changes = Family::ALL.iter().map(|family| (*family, &key, None));
+            base.write(&mut changes, &applied(3)).unwrap();
+            base.flush().unwrap();
+            let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+            while holds(dir.path(), marker.as_bytes()) {
+                let now = std::time::Instant::now();
+                assert!(now < deadline, "{marker} is still there");
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+        }
+        assert!(holds(dir.path(), b"other-91bc"));
     }
 
     #[test]

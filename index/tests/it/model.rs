@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ironhorse_index::changelog::{self, Entry};
 use ironhorse_index::{
-    Applied, Arena, Change, Family, KeyRange, MemoryBase, Options, ReadHandle, Savepoint, Schema,
-    Store, WriteBack,
+    Applied, Arena, Base, Change, Family, KeyRange, MemoryBase, Options, ReadHandle, Savepoint,
+    Schema, Store, WriteBack,
 };
 use proptest::prelude::*;
 use wal::Position;
@@ -320,6 +320,35 @@ impl Pair {
             all(&reader, Family::Index),
             derived(&self.committed[&Family::State])
         );
+        self.check_load();
+    }
+
+    /// What the store says to hold is what a crash now would replay.
+    fn check_load(&self) {
+        let durable = self.base.durable().unwrap();
+        let lost = self
+            .log
+            .iter()
+            .filter(|(_, applied)| durable.is_none_or(|d| applied.position > d));
+        let (mut records, mut commits, mut rows) = (0, 0, 0);
+        for (changes, applied) in lost {
+            records += changes.len() as u64 + 1;
+            commits += applied.commit.len();
+            for change in changes {
+                rows += change.key.len() + change.value.as_ref().map_or(0, Bytes::len);
+            }
+        }
+        let load = self.store.load();
+        let held = match &self.writing {
+            Some((_, true)) => load.gathering,
+            _ => load.gathering.and(load.writing),
+        };
+        assert_eq!(
+            (held.records, held.bytes),
+            (records, (commits + rows) as u64)
+        );
+        assert!(held.memory >= rows);
+        assert!(load.overlays >= self.store.active_bytes());
     }
 
     /// State = fold(log), through the records of the log.

@@ -14,6 +14,9 @@ use crate::{Command, Rejection, RejectionCode, RequestId, Waiter, queue, timer};
 /// The most that one input may change, in bytes of keys and values: well under the log's 16 MiB transaction.
 const MAX_INPUT_BYTES: usize = 12 << 20;
 
+/// The timers' floor moves at least this often while there are batches, in milliseconds.
+const FLOOR_STEP_MS: i64 = 1000;
+
 /// A batch while it is being executed.
 pub(super) struct Run {
     pub(super) effects: Effects,
@@ -27,6 +30,16 @@ impl Run {
         if count > 0 {
             self.effects.recorded.push(Recorded { event: Some(event) });
         }
+    }
+
+    fn record_tick(&mut self, now_ms: i64, limit: usize) {
+        let tick = Tick {
+            now_ms,
+            limit: limit as u32,
+        };
+        self.effects.recorded.push(Recorded {
+            event: Some(Event::Tick(tick)),
+        });
     }
 }
 
@@ -139,29 +152,39 @@ impl Group {
     }
 
     pub(super) fn run_timers(&mut self, run: &mut Run, now_ms: i64) -> Result<(), StoreError> {
-        if self.next_due_ms.is_none_or(|due| due > now_ms) {
-            return Ok(());
-        }
-        let now_ms = now_ms.max(self.state.timer_floor_ms);
+        let floor_ms = self.state.timer_floor_ms;
         let limit = self.limits.batch_timers;
-        let due = timer::due(&mut self.store, self.state.timer_floor_ms, now_ms, limit)?;
-        if !due.is_empty() {
+        let Some(next_ms) = self.next_due_ms.filter(|due| *due <= now_ms) else {
+            // The floor moves all the same, if there is a batch to say so: it is where a scan begins after a restart.
+            if run.inputs > 0 && now_ms.saturating_sub(floor_ms) >= FLOOR_STEP_MS {
+                run.record_tick(now_ms, limit);
+                self.state.timer_floor_ms = now_ms;
+            }
+            return Ok(());
+        };
+        let now_ms = now_ms.max(floor_ms);
+        let due = timer::due(&mut self.store, floor_ms.max(next_ms), now_ms, limit)?;
+        if due.is_empty() {
+            // All that was due has been cancelled.
+            if run.inputs > 0 {
+                run.record_tick(now_ms, limit);
+            }
+        } else {
             run.clock_ms = run.clock_ms.max(now_ms);
             run.inputs += due.len();
-            let tick = Tick {
-                now_ms,
-                limit: limit as u32,
-            };
-            run.effects.recorded.push(Recorded {
-                event: Some(Event::Tick(tick)),
-            });
+            run.record_tick(now_ms, limit);
         }
         // Those left over keep the floor down; what a firing timer sets for the past fires in the next batch.
         self.state.timer_floor_ms = match due.last() {
             Some(last) if due.len() == limit => last.due_ms,
             _ => now_ms,
         };
+        let mut fired = 0;
         for timer in &due {
+            if self.store.active_bytes() >= self.limits.batch_bytes && fired > 0 {
+                break;
+            }
+            fired += 1;
             let key = timer::key(timer.due_ms, &timer.owner).finish();
             self.store.delete(index::Family::Queue, key)?;
             let app = Arc::clone(&self.app);
@@ -170,6 +193,12 @@ impl Group {
             {
                 tracing::error!(group = %self.id, due_ms = timer.due_ms, %rejection, "a timer was refused");
             }
+        }
+        if let Some(last) = due.get(..fired).and_then(<[_]>::last)
+            && fired < due.len()
+        {
+            // The batch is full: the others fire in the next one.
+            self.state.timer_floor_ms = last.due_ms;
         }
         self.next_due_ms = timer::next_due(&mut self.store, self.state.timer_floor_ms)?;
         Ok(())

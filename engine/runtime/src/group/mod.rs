@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use index::{Applied, Change, GlobalStore, Store, StoreError, WriteBack, changelog};
+use index::{Applied, Change, Family, GlobalStore, Store, StoreError, WriteBack, changelog};
 use prost::Message;
 use wal::{GroupId, Partition, Position, Record, Transaction};
 
@@ -93,6 +93,8 @@ pub struct Group {
     state: CommitRecord,
     /// For each queue seen, a sequence below which nothing is left: no scan starts before it.
     cursors: BTreeMap<Bytes, u64>,
+    /// The cursors that are rows, as of the last sealed batch.
+    kept_cursors: BTreeMap<Bytes, u64>,
     /// Queues with committed entries.
     backlogged: BTreeSet<Bytes>,
     next_due_ms: Option<i64>,
@@ -123,6 +125,7 @@ impl Group {
             in_flight: VecDeque::new(),
             state: CommitRecord::default(),
             cursors: BTreeMap::new(),
+            kept_cursors: BTreeMap::new(),
             backlogged: BTreeSet::new(),
             next_due_ms: None,
             seen_version: Position::START,
@@ -144,8 +147,9 @@ impl Group {
         for queue in std::mem::take(&mut self.backlogged) {
             self.waiting.set_backlog(self.id, &queue, None);
         }
-        self.cursors.clear();
-        for head in queue::heads(&mut self.store)? {
+        self.kept_cursors = queue::cursors(&mut self.store)?;
+        self.cursors.clone_from(&self.kept_cursors);
+        for head in queue::heads(&mut self.store, &self.kept_cursors)? {
             self.cursors.insert(head.queue.clone(), head.sequence);
             self.backlogged.insert(head.queue.clone());
             self.waiting
@@ -237,6 +241,7 @@ impl Group {
         self.state.recorded.clone_from(&run.effects.recorded);
         let commit = Bytes::from(self.state.encode_to_vec());
         self.state.recorded.clear();
+        self.keep_cursors(&run.effects)?;
         let sealed = self.store.seal()?;
         let time_ms = self.state.clock_ms;
         let own = Partition::changelog(self.id);
@@ -266,6 +271,30 @@ impl Group {
             },
         });
         Ok(Transaction { records })
+    }
+
+    /// Writes the cursors of queues that have moved far. A function of the state and the batch: where the scan for a head
+    /// begins depends on what has been committed, what it finds does not.
+    fn keep_cursors(&mut self, effects: &Effects) -> Result<(), StoreError> {
+        for (queue, claimed) in &effects.queues {
+            let kept = self.kept_cursors.get(queue).copied().unwrap_or(0);
+            if self.state.next_sequence < kept + queue::CURSOR_STEP {
+                continue;
+            }
+            let mut gone = *claimed;
+            if effects.dequeued.contains(queue) {
+                let floor = self.cursors.get(queue).copied().unwrap_or(kept).max(gone);
+                let head = queue::first(&mut self.store, queue, floor)?;
+                gone = head.map_or(self.state.next_sequence, |head| head.sequence);
+            }
+            if gone >= kept + queue::CURSOR_STEP {
+                let key = queue::cursor_key(queue).finish();
+                let value = Bytes::copy_from_slice(&gone.to_be_bytes());
+                self.store.put(Family::Queue, key, value)?;
+                self.kept_cursors.insert(queue.clone(), gone);
+            }
+        }
+        Ok(())
     }
 
     /// The oldest commit under way is durable, with its commit record at `position`.
@@ -330,6 +359,11 @@ impl Group {
     /// The store holds all committed changes again.
     pub fn restored(&mut self, term: Position) -> Result<(), StoreError> {
         self.reload(term)
+    }
+
+    /// What the store holds in memory.
+    pub fn load(&self) -> index::Load {
+        self.store.load()
     }
 
     /// Committed changes to be written to the base store, if they are many enough (or `force`).

@@ -17,6 +17,7 @@ use wal::{GroupId, Log};
 /// - `add KEY N` adds once per request id (a repeat meets its own effect), answers the total;
 /// - `send GROUP KEY N` adds in another group;
 /// - `work QUEUE WHAT` gives work to a waiting consumer, or queues it;
+/// - `drop QUEUE SEQUENCE` takes an entry out of a queue;
 /// - `later DUE KEY` appends the key to `fired` when it is due;
 /// - `fail` is refused after it has written.
 pub struct Counters;
@@ -69,6 +70,10 @@ impl Application for Counters {
                     }
                 }
                 "given".to_owned()
+            }
+            ["drop", queue, sequence] => {
+                context.dequeue(Bytes::from(queue.to_owned()), sequence.parse().unwrap())?;
+                "dropped".to_owned()
             }
             ["later", due, key] => {
                 let due = due.parse().unwrap();

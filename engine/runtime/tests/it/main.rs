@@ -3,6 +3,8 @@
 
 mod app;
 mod commits;
+mod cursors;
 mod queues;
 mod simulation;
 mod timers;
+mod write_backs;

@@ -1,5 +1,7 @@
 //! DeleteWfRun, and deletion by retention (spec 03, sections 3.6 and 11.3; spec 05, sections 9 and 10).
 
+use std::ops::Bound;
+
 use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::Family;
@@ -25,7 +27,13 @@ pub(super) fn execute(
     command: DeleteWfRunRequest,
 ) -> Result<(), Rejection> {
     let id = wf_run_id("id", command.id)?;
-    delete(context, tenant, &Run::new(tenant, &id))
+    let run = Run::new(tenant, &id);
+    let mut unit = Unit::new(context, tenant);
+    if unit.is_taken(&run)? && unit.wf_run_row(&run)?.deleting {
+        // It goes on by itself.
+        return Ok(());
+    }
+    delete(context, tenant, &run, Bytes::new())
 }
 
 /// Arms the deletion that the WfSpec's retention policy asks for, in place of an earlier one.
@@ -40,7 +48,7 @@ pub(crate) fn schedule_retention(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(
     };
     let ended = timestamp_ms(unit.wf_run(run)?.end_time.as_ref());
     let due_ms = ended.saturating_add(seconds.saturating_mul(1000));
-    let payload = timer::payload(Action::DeleteRun(DeleteRun { continues: false }));
+    let payload = timer::payload(Action::DeleteRun(DeleteRun::default()));
     let due_ms = unit.context.set_timer(due_ms, &run.key.wf_run(), payload)?;
     unit.wf_run_row_mut(run)?.retention_due_ms = due_ms;
     Ok(())
@@ -52,16 +60,16 @@ pub(crate) fn due(
     tenant: &str,
     run: &Run,
     due_ms: i64,
-    continues: bool,
+    action: DeleteRun,
 ) -> Result<(), Rejection> {
     let mut unit = Unit::new(context, tenant);
-    if !unit.is_taken(run)? {
-        return Ok(());
-    }
-    let row = unit.wf_run_row(run)?;
-    let wanted = if continues {
-        row.deleting
+    let wanted = if !unit.is_taken(run)? {
+        // What was sent to an id that has no run.
+        action.continues
+    } else if action.continues {
+        unit.wf_run_row(run)?.deleting
     } else {
+        let row = unit.wf_run_row(run)?;
         row.retention_due_ms == due_ms
             && row
                 .wf_run
@@ -69,18 +77,29 @@ pub(crate) fn due(
                 .is_some_and(|wf_run| is_terminated(wf_run.status()))
     };
     if wanted {
-        delete(context, tenant, run)
+        delete(context, tenant, run, action.before)
     } else {
         Ok(())
     }
 }
 
 /// Deletes a run's own rows with their timers and queue entries: its parts first, the WfRun last. Also what was sent to
-/// an id that has no run.
-fn delete(context: &mut Context<'_>, tenant: &str, run: &Run) -> Result<(), Rejection> {
-    let rows = context.scan(Family::State, &run.key.own_rows(), MAX_DELETES + 1, true)?;
+/// an id that has no run. Begins below the key `before`, if there is one: a scan of what is gone already would take longer
+/// with each part.
+fn delete(
+    context: &mut Context<'_>,
+    tenant: &str,
+    run: &Run,
+    before: Bytes,
+) -> Result<(), Rejection> {
+    let mut range = run.key.own_rows();
+    if !before.is_empty() {
+        range.end = Bound::Excluded(before);
+    }
+    let rows = context.scan(Family::State, &range, MAX_DELETES + 1, true)?;
     let is_last_part = rows.len() <= MAX_DELETES;
     let mut wf_run = None;
+    let mut before = Bytes::new();
     for (key, value) in rows.into_iter().take(MAX_DELETES) {
         let row = RunRow::parse(&key).map_err(|error| Rejection::internal(error.to_string()))?;
         let Some(RunRow { row, .. }) = row else {
@@ -91,6 +110,7 @@ fn delete(context: &mut Context<'_>, tenant: &str, run: &Run) -> Result<(), Reje
             continue;
         }
         release(context, tenant, &row, &key, &value)?;
+        before.clone_from(&key);
         context.delete(Family::State, key)?;
     }
     if is_last_part {
@@ -113,7 +133,10 @@ fn delete(context: &mut Context<'_>, tenant: &str, run: &Run) -> Result<(), Reje
         unit.finish()?;
     }
     let now = context.now_ms();
-    let payload = timer::payload(Action::DeleteRun(DeleteRun { continues: true }));
+    let payload = timer::payload(Action::DeleteRun(DeleteRun {
+        continues: true,
+        before,
+    }));
     context.set_timer(now, &run.key.wf_run(), payload)?;
     Ok(())
 }
@@ -148,3 +171,6 @@ fn release(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use prost::Message;
 use proto::ironhorse::v1::timer_action::Action;
-use proto::ironhorse::v1::{DeleteEvent, DeleteRun, NodeDue, TaskRetry, TaskTimeout, TimerAction};
+use proto::ironhorse::v1::{DeleteEvent, NodeDue, TaskRetry, TaskTimeout, TimerAction};
 use runtime::{Context, Rejection, RejectionCode, Timer};
 
 use crate::key::{Row, RunRow};
@@ -112,8 +112,8 @@ fn act(
         (Action::NodeDue(NodeDue {}), Row::NodeRun { thread, position }) => {
             node_due(context, tenant, run, *thread, *position, due_ms)
         }
-        (Action::DeleteRun(DeleteRun { continues }), Row::WfRun) => {
-            command::delete_wf_run::due(context, tenant, run, due_ms, continues)
+        (Action::DeleteRun(action), Row::WfRun) => {
+            command::delete_wf_run::due(context, tenant, run, due_ms, action)
         }
         (Action::DeleteEvent(DeleteEvent {}), Row::ExternalEvent { def, guid }) => {
             command::put_external_event::retention_due(context, tenant, run, def, guid, due_ms)
