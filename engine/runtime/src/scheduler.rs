@@ -27,7 +27,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
-            replay_records: 200_000,
+            replay_records: 300_000,
             replay_bytes: 32 << 20,
             memory_bytes: 128 << 20,
             idle_ms: 10_000,
@@ -121,7 +121,8 @@ impl Scheduler {
         Turn { write_back, hold }
     }
 
-    /// The group that should begin a write-back, if one should.
+    /// The group that should begin a write-back, if one should: when three fifths of a bound have gathered. The rest is
+    /// for what comes while they are being written; if it were more, files would be smaller and compacted more often.
     fn next(&self, accounts: &BTreeMap<GroupId, Account>, now_ms: i64) -> Option<GroupId> {
         // What is asked for or under way already helps.
         let idle = || {
@@ -136,12 +137,17 @@ impl Scheduler {
             .filter(|account| !account.asked)
             .map(|account| account.load.gathering)
             .fold(Gathered::default(), Gathered::and);
-        // Half of each bound gathers while the other half is being written.
-        let largest = if gathering.memory > self.bounds.memory_bytes / 2 {
+        let Bounds {
+            replay_records,
+            replay_bytes,
+            memory_bytes,
+            ..
+        } = self.bounds;
+        let largest = if gathering.memory > memory_bytes / 5 * 3 {
             idle().max_by_key(|(_, account)| account.load.gathering.memory)
-        } else if gathering.records > self.bounds.replay_records / 2 {
+        } else if gathering.records > replay_records / 5 * 3 {
             idle().max_by_key(|(_, account)| account.load.gathering.records)
-        } else if gathering.bytes > self.bounds.replay_bytes / 2 {
+        } else if gathering.bytes > replay_bytes / 5 * 3 {
             idle().max_by_key(|(_, account)| account.load.gathering.bytes)
         } else {
             idle()
@@ -214,7 +220,7 @@ mod tests {
     fn the_largest_goes_first_and_is_asked_once() {
         let (scheduler, woken) = scheduler(3);
         assert_eq!(
-            scheduler.report(GroupId(0), load(300, 0), 0),
+            scheduler.report(GroupId(0), load(400, 0), 0),
             Turn::default()
         );
         assert_eq!(
@@ -229,11 +235,11 @@ mod tests {
         assert_eq!(*woken.lock(), [GroupId(0)]);
         assert!(!scheduler.report(GroupId(1), load(120, 0), 3).write_back);
         assert_eq!(woken.lock().len(), 1, "asked twice");
-        assert!(scheduler.report(GroupId(0), load(310, 0), 4).write_back);
+        assert!(scheduler.report(GroupId(0), load(410, 0), 4).write_back);
         // Under way: what the others hold is within the bounds.
-        assert!(!scheduler.report(GroupId(0), load(10, 310), 5).write_back);
+        assert!(!scheduler.report(GroupId(0), load(10, 410), 5).write_back);
         assert!(!scheduler.report(GroupId(1), load(200, 0), 6).write_back);
-        assert!(scheduler.report(GroupId(1), load(360, 0), 7).write_back);
+        assert!(scheduler.report(GroupId(1), load(460, 0), 7).write_back);
     }
 
     #[test]
@@ -242,9 +248,9 @@ mod tests {
             let (scheduler, _) = scheduler(1);
             let mut load = load(1, 0);
             match part {
-                0 => load.gathering.records = 501,
-                1 => load.gathering.bytes = 50_001,
-                _ => load.gathering.memory = 500_001,
+                0 => load.gathering.records = 601,
+                1 => load.gathering.bytes = 60_001,
+                _ => load.gathering.memory = 600_001,
             }
             assert!(scheduler.report(GroupId(0), load, 0).write_back, "{part}");
         }

@@ -47,7 +47,7 @@ impl Base for Slow {
         self.base.durable()
     }
 
-    #[allow(clippy::disallowed_methods, reason = "a disk, which takes its time")]
+    #[allow(clippy::disallowed_methods, reason = "a disk may be slow")]
     fn flush(&self) -> Result<(), StoreError> {
         std::thread::sleep(Duration::from_millis(20));
         self.base.flush()
