@@ -97,6 +97,21 @@ pub fn check(fresh: &dyn Fn() -> Arc<dyn Log>) {
     tells_subscribers(&*fresh());
     refuses_what_is_too_large(&*fresh());
     keeps_tombstones_and_times(&*fresh());
+    keeps_partitions_apart(&*fresh());
+    polls_within_limits(&*fresh());
+}
+
+/// Runs the checks that also hold where an acknowledged record is seen later than the acknowledgement.
+///
+/// # Panics
+/// A log does not keep the contract.
+pub fn check_late(fresh: &dyn Fn() -> Arc<dyn Log>) {
+    keeps_order_and_positions(&*fresh());
+    is_atomic_over_partitions(&*fresh());
+    fences_earlier_writers(&*fresh());
+    reads_from_any_position(&*fresh());
+    keeps_tombstones_and_times(&*fresh());
+    keeps_partitions_apart(&*fresh());
 }
 
 const CHANGES: Partition = Partition::changelog(GroupId(3));
@@ -351,4 +366,76 @@ fn keeps_tombstones_and_times(log: &dyn Log) {
         .map(|(_, record)| record)
         .collect();
     assert_eq!(found, records);
+}
+
+/// Twelve groups at once, each with commands and changes of its own, and messages to its neighbour.
+fn keeps_partitions_apart(log: &dyn Log) {
+    let groups = 0..12_u16;
+    let rounds = 5;
+    let mut writers: Vec<_> = groups
+        .clone()
+        .map(|group| writer(log, &format!("group.{group}")))
+        .collect();
+    for round in 0..rounds {
+        let mut outcomes = Vec::new();
+        for (group, writer) in groups.clone().zip(&mut writers) {
+            let text = format!("{group}/{round}");
+            append(log, Partition::commands(GroupId(group)), &text);
+            let records = vec![
+                (
+                    Partition::messages(GroupId((group + 1) % 12)),
+                    record(&text),
+                ),
+                (Partition::changelog(GroupId(group)), record(&text)),
+            ];
+            outcomes.push(start(&mut **writer, records));
+        }
+        for outcome in outcomes {
+            let outcome = outcome.recv_timeout(PATIENCE).expect("an outcome");
+            assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+        }
+    }
+    for group in groups {
+        let expected = |from: u16| {
+            (0..rounds)
+                .map(|round| format!("{from}/{round}"))
+                .collect::<Vec<_>>()
+        };
+        let texts_of = |partition| texts(&read(log, partition, Position::START, rounds));
+        assert_eq!(
+            texts_of(Partition::commands(GroupId(group))),
+            expected(group)
+        );
+        assert_eq!(
+            texts_of(Partition::changelog(GroupId(group))),
+            expected(group)
+        );
+        assert_eq!(
+            texts_of(Partition::messages(GroupId(group))),
+            expected((group + 11) % 12)
+        );
+    }
+    assert!(read(log, Partition::commands(GroupId(12)), Position::START, 0).is_empty());
+}
+
+/// At most so many records, and about so many bytes, but at least one record.
+fn polls_within_limits(log: &dyn Log) {
+    let mut writer = writer(log, "w");
+    let records = (0..10).map(|n| (CHANGES, record(&n.to_string()))).collect();
+    commit(&mut *writer, records);
+    assert_eq!(read(log, CHANGES, Position::START, 10).len(), 10);
+    let mut reader = log.open_reader(CHANGES, Position::START).expect("a reader");
+    let mut found = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    while found.len() < 10 && Instant::now() < deadline {
+        let (max_records, max_bytes) = if found.len() < 4 {
+            (100, 1)
+        } else {
+            (3, usize::MAX)
+        };
+        let records = reader.poll(max_records, max_bytes).expect("a poll");
+        assert!(records.len() <= if max_bytes == 1 { 1 } else { 3 });
+        found.extend(records);
+    }
+    assert_eq!(found, read(log, CHANGES, Position::START, 10));
 }

@@ -26,14 +26,20 @@ pub trait Disk: Send + Sync + 'static {
 pub trait DiskFile: Send + Sync {
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Its first `len` bytes, or all if it is shorter.
-    fn read(&self, len: u64) -> io::Result<Vec<u8>>;
+    /// `len` bytes from `offset` on, or fewer if it ends before.
+    fn read_at(&self, offset: u64, len: u64) -> io::Result<Vec<u8>>;
     /// Its size.
     fn size(&self) -> io::Result<u64>;
     /// Changes its size; new bytes are zero.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Gives it at least `len` bytes on the medium, so that writing there cannot fail for want of space; new bytes are
+    /// zero.
+    fn reserve(&self, len: u64) -> io::Result<()>;
     /// Makes its bytes durable.
     fn sync(&self) -> io::Result<()>;
+    /// Lets later reads see what the medium has, not what the cache says: after a failed [`DiskFile::sync`] the kernel
+    /// takes pages for clean that were never written. What is not yet written may stay.
+    fn forget_cache(&self) -> io::Result<()>;
 }
 
 /// A real directory.
@@ -66,6 +72,15 @@ impl Drop for Directory {
     }
 }
 
+/// Names that are not text are not ours.
+fn list(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    Ok(names)
+}
+
 impl Disk for Directory {
     fn lock(&self) -> io::Result<bool> {
         match rustix::fs::flock(
@@ -79,11 +94,7 @@ impl Disk for Directory {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            names.extend(entry?.file_name().into_string());
-        }
-        Ok(names)
+        list(&self.path)
     }
 
     fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
@@ -116,10 +127,19 @@ impl DiskFile for RealFile {
         self.0.write_all_at(bytes, offset)
     }
 
-    fn read(&self, len: u64) -> io::Result<Vec<u8>> {
-        let len = len.min(self.size()?);
+    fn read_at(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let len = len.min(self.size()?.saturating_sub(offset));
         let mut bytes = vec![0; len as usize];
-        self.0.read_exact_at(&mut bytes, 0)?;
+        let mut read = 0;
+        while read < bytes.len() {
+            match self.0.read_at(&mut bytes[read..], offset + read as u64) {
+                Ok(0) => break,
+                Ok(count) => read += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(read);
         Ok(bytes)
     }
 
@@ -131,7 +151,59 @@ impl DiskFile for RealFile {
         self.0.set_len(len)
     }
 
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        use rustix::io::Errno;
+        match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, len) {
+            Ok(()) => Ok(()),
+            // A file system that cannot: writing zeros, which comes next, has to do.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) if self.size()? >= len => Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.set_len(len),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         rustix::fs::fdatasync(&self.0).map_err(io::Error::from)
+    }
+
+    fn forget_cache(&self) -> io::Result<()> {
+        rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed).map_err(io::Error::from)
+    }
+}
+
+/// A directory that is only looked at: nothing in it is locked, made, changed or removed.
+pub(super) struct ReadOnly(pub(super) PathBuf);
+
+fn read_only<T>() -> io::Result<T> {
+    Err(io::ErrorKind::ReadOnlyFilesystem.into())
+}
+
+impl Disk for ReadOnly {
+    fn lock(&self) -> io::Result<bool> {
+        read_only()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        list(&self.0)
+    }
+
+    fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        if create {
+            return read_only();
+        }
+        // Writing to it fails: it was not opened for that.
+        Ok(Arc::new(RealFile(File::open(self.0.join(name))?)))
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        read_only()
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        read_only()
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        read_only()
     }
 }

@@ -6,17 +6,29 @@
 //!                        └► tails: readers see it at once; durability is a prefix
 //! ```
 
+mod blocks;
+mod body;
 mod disk;
 mod dropped;
 mod frame;
+mod inspect;
+mod maker;
 mod open;
+mod options;
+mod pin;
 mod reader;
+mod recover;
+mod rule;
 mod segments;
 mod sync;
 mod tail;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use disk::{Directory, Disk, DiskFile};
-pub use open::{EmbeddedLog, Options};
+pub use inspect::{End, Frame, LogFiles, Place};
+pub use open::EmbeddedLog;
+pub use options::Options;
+pub use pin::{Pin, ToCopy};

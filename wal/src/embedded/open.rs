@@ -1,59 +1,38 @@
 //! The log's public face: opening, appending, committing, trimming.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::BuildHasher;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::disk::{Directory, Disk, DiskFile};
+use super::Options;
+use super::disk::{Directory, Disk};
+use super::dropped::Dropped;
 use super::frame::{self, MAX_BODY, MAX_RECORDS};
 use super::reader::LogReader;
+use super::recover::recover;
 use super::segments::{self, Segment};
 use super::sync::LogThread;
 use super::tail::{Tail, Tails};
+use super::writer::LogWriter;
 use crate::{
-    Append, AppendError, Log, Notify, OnCommit, Outcome, Partition, Position, Reader, Record,
-    Transaction, WalError, Writer, WriterId,
+    Append, AppendError, Log, Notify, OnCommit, Partition, Position, Reader, Record, WalError,
+    Writer, WriterId,
 };
 
-/// What a reader of the segments needs: number, file, bytes of frames.
-type Readable = Vec<(u64, Arc<dyn DiskFile>, u64)>;
-
-/// Settings of the log.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Size of a segment file, in bytes. At least 32 MiB outside tests, since a frame must fit.
-    pub segment_bytes: u64,
-    /// Frames of at least this many bytes are compressed.
-    pub compress_bytes: usize,
-    /// Bytes that may wait for the log thread before appends are refused.
-    pub queue_bytes: usize,
-    /// Called when the disk refuses to make bytes durable. The default ends the process: the kernel forgets such an
-    /// error after telling it once, so the next `fdatasync` would lie.
-    pub on_sync_error: fn(&std::io::Error),
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            segment_bytes: 64 << 20,
-            compress_bytes: 1024,
-            queue_bytes: 64 << 20,
-            on_sync_error: |error| {
-                tracing::error!(%error, "the disk refused to make the log durable; ending the process");
-                std::process::abort();
-            },
-        }
-    }
-}
+/// Plain appends share a frame up to this size: each group that is read decodes the others' share of it.
+const APPENDS_BYTES: usize = 256 << 10;
 
 /// One entry of the queue: one frame.
 pub(super) struct Pending {
     pub sequence: u64,
     pub records: Vec<(Partition, Record)>,
+    /// Of their keys and values.
+    pub bytes: usize,
     /// `None`: plain appends, which more may join until the log thread takes them.
     pub on_commit: Option<OnCommit>,
 }
@@ -66,11 +45,15 @@ pub(super) struct Queue {
     pub transactions: usize,
     pub next: u64,
     tails: Tails,
-    notify: BTreeMap<Partition, Notify>,
-    epochs: BTreeMap<WriterId, u64>,
+    pub notify: BTreeMap<Partition, Notify>,
+    pub epochs: BTreeMap<WriterId, u64>,
     pub stop: bool,
+    /// There is something to do beside writing: a segment was made, or trimmed.
+    pub tidy: bool,
     /// The log takes no more writes; why.
     pub refused: Option<String>,
+    /// The log takes no new plain appends for now; why.
+    pub full: Option<String>,
 }
 
 /// Shared by the log's handles, readers, writers and threads.
@@ -78,10 +61,19 @@ pub(super) struct Inner {
     pub disk: Box<dyn Disk>,
     pub options: Options,
     pub queue: Mutex<Queue>,
+    /// Wakes the log thread.
     pub woken: Condvar,
+    /// Wakes who waits for room on the disk.
+    pub retry: Condvar,
+    /// Set with `Queue::stop`, for who does not hold the lock.
+    pub stopping: AtomicBool,
     pub segments: Mutex<Vec<Segment>>,
     /// Positions up to which each partition is no longer needed.
     pub trimmed: Mutex<BTreeMap<Partition, Position>>,
+    /// What is no longer there.
+    pub dropped: Mutex<Dropped>,
+    /// How many want that no segment is dropped.
+    pub pins: Mutex<usize>,
     pub written: AtomicU64,
     pub run: u32,
     /// The last position of what was recovered: tails hold everything behind it.
@@ -98,7 +90,7 @@ impl EmbeddedLog {
     /// Opens the log in `dir`, creates it if it is not there, and recovers it after a crash.
     ///
     /// # Errors
-    /// [`WalError::Locked`], [`WalError::Corrupt`], [`WalError::Io`].
+    /// [`WalError::Locked`], [`WalError::Corrupt`], [`WalError::Incompatible`], [`WalError::Io`].
     pub fn open(dir: &Path, options: Options) -> Result<Arc<EmbeddedLog>, WalError> {
         let disk = Directory::open(dir).map_err(|source| WalError::Io {
             context: format!("opening {}", dir.display()),
@@ -115,40 +107,54 @@ impl EmbeddedLog {
     }
 
     /// Opens the log on a disk that is locked already.
-    pub fn on_disk(disk: Box<dyn Disk>, options: Options) -> Result<Arc<EmbeddedLog>, WalError> {
-        let io_error = |source| WalError::Io {
-            context: "making the first segment".to_owned(),
-            source,
-        };
-        let mut recovered = segments::recover(disk.as_ref())?;
+    ///
+    /// # Errors
+    /// As [`EmbeddedLog::open`].
+    pub fn on_disk(
+        disk: Box<dyn Disk>,
+        mut options: Options,
+    ) -> Result<Arc<EmbeddedLog>, WalError> {
+        options.segment_bytes = options
+            .segment_bytes
+            .min(segments::MAX_BYTES)
+            .next_multiple_of(segments::PAGE as u64);
+        let mut recovered = recover(disk.as_ref(), options.durable)?;
+        let stopping = AtomicBool::new(false);
         if recovered.segments.is_empty() {
-            // Not zeroed: an empty server shall start at once.
-            let file =
-                segments::make(disk.as_ref(), 1, options.segment_bytes, false).map_err(io_error)?;
-            recovered.segments.push(Segment {
-                id: 1,
-                file,
-                first: 0,
-                last: BTreeMap::new(),
-                end: 0,
-            });
+            if options.durable > Position::START {
+                return Err(WalError::Corrupt(format!(
+                    "there is no log, and a store has applied one up to position {}; restore a backup",
+                    options.durable
+                )));
+            }
+            recovered.segments.push(first_segment(
+                disk.as_ref(),
+                options.segment_bytes,
+                &stopping,
+            )?);
         }
-        let next = recovered.last + 1;
         let inner = Arc::new(Inner {
             disk,
             options,
             queue: Mutex::new(Queue {
-                next,
+                next: recovered.last + 1,
                 ..Queue::default()
             }),
             woken: Condvar::new(),
+            retry: Condvar::new(),
+            stopping,
             segments: Mutex::new(recovered.segments),
             trimmed: Mutex::new(BTreeMap::new()),
+            dropped: Mutex::new(recovered.dropped),
+            pins: Mutex::new(0),
             written: AtomicU64::new(0),
-            run: recovered.run + 1,
+            run: recovered
+                .run
+                .map_or_else(first_run, |run| run.wrapping_add(1)),
             recovered: frame::position(recovered.last, MAX_RECORDS - 1),
         });
-        let log_thread = LogThread::new(Arc::clone(&inner), recovered.last);
+        let log_thread =
+            LogThread::new(Arc::clone(&inner), recovered.last).ok_or(WalError::Closed)?;
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || log_thread.run())
@@ -162,6 +168,10 @@ impl EmbeddedLog {
         }))
     }
 
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// The last position that was recovered or given: a store that is ahead of it has lost its log.
     pub fn end(&self) -> Position {
         frame::position(self.inner.queue.lock().next - 1, MAX_RECORDS - 1)
@@ -170,12 +180,29 @@ impl EmbeddedLog {
     /// Writes what is queued, marks all of it as durable, and ends the log thread. Later writes are refused.
     pub fn close(&self) {
         self.inner.queue.lock().stop = true;
+        self.inner.stopping.store(true, Ordering::Relaxed);
         self.inner.woken.notify_all();
+        self.inner.retry.notify_all();
         if let Some(thread) = self.thread.lock().take() {
             // If it panicked, commits are never told, which their waiters notice by themselves.
             let _ = thread.join();
         }
     }
+}
+
+/// The first segment of a new log. Not zeroed: an empty server shall start at once.
+fn first_segment(disk: &dyn Disk, size: u64, stop: &AtomicBool) -> Result<Segment, WalError> {
+    let file = segments::make(disk, 1, size, false, stop).map_err(|source| WalError::Io {
+        context: "making the first segment".to_owned(),
+        source,
+    })?;
+    Ok(Segment::empty(1, file, size, 0, 0))
+}
+
+/// The first run of a new log gets a number by chance, so that segments of another log are noticed.
+fn first_run() -> u32 {
+    let chance = std::hash::RandomState::new().hash_one(()) as u32;
+    chance >> 1 | 1
 }
 
 impl Drop for EmbeddedLog {
@@ -184,27 +211,25 @@ impl Drop for EmbeddedLog {
     }
 }
 
-fn bytes_of(record: &Record) -> usize {
+pub(super) fn bytes_of(record: &Record) -> usize {
     record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len)
 }
 
 impl Inner {
-    /// Segments with how far they may be read.
-    pub(super) fn readable(&self) -> Readable {
-        self.segments
-            .lock()
-            .iter()
-            .map(|segment| (segment.id, Arc::clone(&segment.file), segment.end))
-            .collect()
-    }
-
-    pub(super) fn first_of(&self, id: u64) -> Option<u64> {
-        self.segments
-            .lock()
-            .iter()
-            .find(|segment| segment.id == id)
-            .map(|segment| segment.first)
-            .filter(|first| *first > 0)
+    /// Refuses to read on after a position whose successors may have been dropped.
+    pub(super) fn check_retained(
+        &self,
+        partition: Partition,
+        after: Position,
+    ) -> Result<(), WalError> {
+        match self.dropped.lock().positions.get(&partition) {
+            Some(start) if after < *start => Err(WalError::Truncated {
+                partition,
+                position: after,
+                start: *start,
+            }),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn read_tail(
@@ -227,7 +252,7 @@ impl Inner {
 
 impl Queue {
     /// Shows records to readers; returns who is to be told.
-    fn show(
+    pub(super) fn show(
         &mut self,
         recovered: Position,
         sequence: u64,
@@ -261,7 +286,7 @@ impl Log for EmbeddedLog {
         if queue.stop {
             return Err(AppendError::Unavailable("the log is closed".to_owned()));
         }
-        if let Some(why) = &queue.refused {
+        if let Some(why) = queue.refused.as_ref().or(queue.full.as_ref()) {
             return Err(AppendError::Unavailable(why.clone()));
         }
         if queue.bytes + size > self.inner.options.queue_bytes {
@@ -271,7 +296,7 @@ impl Log for EmbeddedLog {
         let joins = queue.pending.back().is_some_and(|last| {
             last.on_commit.is_none()
                 && last.records.len() < MAX_RECORDS / 2
-                && queue.bytes < MAX_BODY / 4
+                && last.bytes < APPENDS_BYTES
         });
         if !joins {
             let sequence = queue.next;
@@ -279,6 +304,7 @@ impl Log for EmbeddedLog {
             queue.pending.push_back(Pending {
                 sequence,
                 records: Vec::new(),
+                bytes: 0,
                 on_commit: None,
             });
         }
@@ -287,6 +313,7 @@ impl Log for EmbeddedLog {
             return Err(AppendError::Full);
         };
         let (sequence, index) = (last.sequence, last.records.len());
+        last.bytes += size;
         last.records.push((to, record.clone()));
         let notify = queue.show(self.inner.recovered, sequence, index, to, &record);
         drop(guard);
@@ -316,19 +343,12 @@ impl Log for EmbeddedLog {
         partition: Partition,
         after: Position,
     ) -> Result<Box<dyn Reader>, WalError> {
-        let dropped = super::dropped::read(self.inner.disk.as_ref())?;
-        match dropped.positions.get(&partition) {
-            Some(start) if after < *start => Err(WalError::Truncated {
-                partition,
-                position: after,
-                start: *start,
-            }),
-            _ => Ok(Box::new(LogReader::new(
-                Arc::clone(&self.inner),
-                partition,
-                after,
-            ))),
-        }
+        self.inner.check_retained(partition, after)?;
+        Ok(Box::new(LogReader::new(
+            Arc::clone(&self.inner),
+            partition,
+            after,
+        )))
     }
 
     fn subscribe(&self, partition: Partition, notify: Notify) {
@@ -339,9 +359,16 @@ impl Log for EmbeddedLog {
         if let Some(tail) = self.inner.queue.lock().tails.get_mut(&partition) {
             tail.trim(up_to);
         }
-        let mut trimmed = self.inner.trimmed.lock();
-        let at = trimmed.entry(partition).or_insert(up_to);
-        *at = up_to.max(*at);
+        {
+            let mut trimmed = self.inner.trimmed.lock();
+            let at = trimmed.entry(partition).or_insert(up_to);
+            *at = up_to.max(*at);
+        }
+        if self.inner.segments.lock().len() > 1 {
+            // Perhaps one can go now, and perhaps nothing else comes that wakes the log thread.
+            self.inner.queue.lock().tidy = true;
+            self.inner.woken.notify_one();
+        }
     }
 
     fn max_transaction_bytes(&self) -> usize {
@@ -354,82 +381,5 @@ impl Log for EmbeddedLog {
 
     fn bytes_written(&self) -> u64 {
         self.inner.written.load(Ordering::Relaxed)
-    }
-}
-
-struct LogWriter {
-    inner: Arc<Inner>,
-    id: WriterId,
-    epoch: u64,
-}
-
-impl Writer for LogWriter {
-    fn commit(&mut self, transaction: Transaction, on_commit: OnCommit) -> Result<(), WalError> {
-        let size: usize = transaction
-            .records
-            .iter()
-            .map(|(_, record)| bytes_of(record))
-            .sum();
-        if size > MAX_BODY / 2 {
-            return Err(WalError::TooLarge {
-                what: "transaction",
-                size,
-                limit: MAX_BODY / 2,
-            });
-        }
-        if transaction.records.len() > MAX_RECORDS / 2 {
-            let (size, limit) = (transaction.records.len(), MAX_RECORDS / 2);
-            return Err(WalError::TooLarge {
-                what: "number of records in a transaction",
-                size,
-                limit,
-            });
-        }
-        let mut guard = self.inner.queue.lock();
-        let queue = &mut *guard;
-        if queue.epochs.get(&self.id) != Some(&self.epoch) {
-            drop(guard);
-            on_commit(Outcome::Fenced);
-            return Ok(());
-        }
-        if queue.stop || queue.refused.is_some() {
-            drop(guard);
-            on_commit(Outcome::Aborted);
-            return Ok(());
-        }
-        let sequence = queue.next;
-        queue.next += 1;
-        queue.bytes += size;
-        queue.transactions += 1;
-        let mut notify: Vec<Notify> = Vec::new();
-        for (index, (partition, record)) in transaction.records.iter().enumerate() {
-            // The changelog's own records are told to nobody in normal running.
-            if Tail::is_kept(*partition) {
-                notify.extend(queue.show(
-                    self.inner.recovered,
-                    sequence,
-                    index,
-                    *partition,
-                    record,
-                ));
-            } else if let Some(watcher) = queue.notify.get(partition) {
-                notify.push(Arc::clone(watcher));
-            }
-        }
-        queue.pending.push_back(Pending {
-            sequence,
-            records: transaction.records,
-            on_commit: Some(on_commit),
-        });
-        drop(guard);
-        self.inner.woken.notify_one();
-        for notify in notify {
-            notify();
-        }
-        Ok(())
-    }
-
-    fn max_in_flight(&self) -> usize {
-        4
     }
 }

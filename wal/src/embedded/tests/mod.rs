@@ -1,5 +1,9 @@
 //! Tests of the embedded log: the contract, and what a crash may leave of its files.
 
+mod damage;
+mod full;
+mod golden;
+mod lifetime;
 mod power_cut;
 mod sim_disk;
 
@@ -31,6 +35,38 @@ fn open(disk: &SimDisk) -> Result<Arc<EmbeddedLog>, WalError> {
 fn noise(n: u64) -> u8 {
     let mixed = (n ^ n >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..5000 {
+        if done() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    panic!("never: {what}");
+}
+
+/// Commits two records to one partition.
+fn commit_to(log: &EmbeddedLog, to: Partition, n: i64) -> Position {
+    let mut writer = log.open_writer(&WriterId("w".to_owned())).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let record = Record {
+        key: Bytes::from(n.to_string()),
+        value: Some(Bytes::from(vec![b'v'; 100])),
+        time_ms: n,
+    };
+    let records = vec![(to, record.clone()), (to, record)];
+    writer
+        .commit(
+            Transaction { records },
+            Box::new(move |outcome| sender.send(outcome).unwrap()),
+        )
+        .unwrap();
+    match receiver.recv().unwrap() {
+        Outcome::Committed(position) => position,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn commit(log: &EmbeddedLog, n: usize, size: usize) -> Outcome {

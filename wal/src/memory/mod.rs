@@ -1,7 +1,7 @@
 //! A log in memory, for tests and simulation: deterministic, and unkind when told to be.
 //!
-//! Positions have gaps. A test can hold commits back, decide how one ends (with both truths of an unknown outcome), delay
-//! what readers see, and crash, which loses what was not synced.
+//! Positions have gaps. A test can hold commits back and decide how one ends (with both truths of an unknown outcome), hold
+//! syncs back, delay what readers see, hold a partition's stable offset, fence, and crash, which loses what was not synced.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -40,6 +40,13 @@ struct Held {
     on_commit: OnCommit,
 }
 
+/// What was written and not yet synced: an append or a transaction.
+struct Unsynced {
+    /// Where the position counter stood before it.
+    before: u64,
+    told: Option<(OnCommit, Outcome)>,
+}
+
 #[derive(Default)]
 struct State {
     partitions: BTreeMap<Partition, VecDeque<(Position, Record)>>,
@@ -51,6 +58,14 @@ struct State {
     held: VecDeque<Held>,
     next: u64,
     hold: bool,
+    hold_syncs: bool,
+    unsynced: VecDeque<Unsynced>,
+    /// How many polls of its partition a new record stays hidden for.
+    delay: usize,
+    /// Hidden records of each partition, in order, with the polls that are left.
+    hidden: BTreeMap<Partition, VecDeque<(Position, usize)>>,
+    /// Readers of these partitions see nothing behind these positions.
+    stable: BTreeMap<Partition, Position>,
     refuse_appends: Option<AppendError>,
     bytes: u64,
 }
@@ -71,7 +86,39 @@ impl State {
             .entry(partition)
             .or_default()
             .push_back((position, record));
+        if self.delay > 0 {
+            let hidden = self.hidden.entry(partition).or_default();
+            hidden.push_back((position, self.delay));
+        }
         position
+    }
+
+    /// One poll of a partition has come: what it may see.
+    fn visible(&mut self, partition: Partition) -> impl Fn(Position) -> bool + use<> {
+        let stable = self.stable.get(&partition).copied();
+        let mut first_hidden = None;
+        if let Some(hidden) = self.hidden.get_mut(&partition) {
+            for (_, polls) in hidden.iter_mut() {
+                *polls = polls.saturating_sub(1);
+            }
+            while hidden.front().is_some_and(|(_, polls)| *polls == 0) {
+                hidden.pop_front();
+            }
+            first_hidden = hidden.front().map(|(position, _)| *position);
+        }
+        move |position| {
+            stable.is_none_or(|stable| position <= stable)
+                && first_hidden.is_none_or(|hidden| position < hidden)
+        }
+    }
+
+    /// Everything that was written becomes durable; returns who is to be told what, in order.
+    fn sync(&mut self) -> Vec<(OnCommit, Outcome)> {
+        let unsynced = std::mem::take(&mut self.unsynced);
+        unsynced
+            .into_iter()
+            .filter_map(|frame| frame.told)
+            .collect()
     }
 
     fn apply(&mut self, transaction: Transaction) -> (Position, Vec<Notify>) {
@@ -151,9 +198,91 @@ impl MemoryLog {
         true
     }
 
-    /// Forgets all held commits, as the death of the process would; nobody is told.
+    /// From now on what is written is seen at once, and is durable, and commits are told, after [`MemoryLog::sync`]: as on
+    /// the embedded log.
+    pub fn hold_syncs(&self) {
+        self.state.lock().hold_syncs = true;
+    }
+
+    /// Makes durable what was written, and tells the outcomes in order. Returns how many frames that were. Later ones are
+    /// held again, until [`MemoryLog::sync_at_once`].
+    pub fn sync(&self) -> usize {
+        let mut state = self.state.lock();
+        let frames = state.unsynced.len();
+        let told = state.sync();
+        drop(state);
+        for (on_commit, outcome) in told {
+            on_commit(outcome);
+        }
+        frames
+    }
+
+    /// Syncs, and no longer holds syncs back.
+    pub fn sync_at_once(&self) {
+        self.state.lock().hold_syncs = false;
+        self.sync();
+    }
+
+    /// The death of the process: nobody is told anything, held commits are forgotten, what was not synced is lost, and
+    /// the writers that were open are dead.
     pub fn crash(&self) {
-        self.state.lock().held.clear();
+        self.crash_keeping(0);
+    }
+
+    /// As [`MemoryLog::crash`], but the first `frames` appends and transactions that were not synced have reached the
+    /// medium by themselves. Positions of what is lost are given again.
+    pub fn crash_keeping(&self, frames: usize) {
+        let mut state = self.state.lock();
+        state.held.clear();
+        if let Some(lost) = state.unsynced.get(frames) {
+            let cut = lost.before;
+            state.next = cut;
+            for records in state.partitions.values_mut() {
+                while records
+                    .back()
+                    .is_some_and(|(position, _)| position.to_u64() > cut)
+                {
+                    records.pop_back();
+                }
+            }
+        }
+        state.unsynced.clear();
+        state.hidden.clear();
+        state.broken.clear();
+        for epoch in state.epochs.values_mut() {
+            *epoch += 1;
+        }
+    }
+
+    /// From now on a record is hidden from readers for the first `polls` polls of its partition after it was written
+    /// (also if its commit is acknowledged already); 0 ends that for new records.
+    pub fn delay_visibility(&self, polls: usize) {
+        self.state.lock().delay = polls;
+    }
+
+    /// Readers of `partition` see nothing of what comes from now on, until [`MemoryLog::release_stable_offset`]: somebody's
+    /// transaction is open.
+    pub fn hold_stable_offset(&self, partition: Partition) {
+        let mut state = self.state.lock();
+        let now = Position::from_u64(state.next);
+        state.stable.insert(partition, now);
+    }
+
+    /// Readers see everything again; subscribers are told.
+    pub fn release_stable_offset(&self, partition: Partition) {
+        let mut state = self.state.lock();
+        state.stable.remove(&partition);
+        let notify = state.notify.get(&partition).cloned();
+        drop(state);
+        if let Some(notify) = notify {
+            notify();
+        }
+    }
+
+    /// Somebody else opens the writer `id`: the present one is fenced, and its held commits end so.
+    pub fn fence(&self, id: &WriterId) {
+        // The other one is not heard of again.
+        let _ = self.open_writer(id);
     }
 
     /// Plain appends fail like this, or succeed again.
@@ -185,7 +314,11 @@ impl Log for MemoryLog {
         if let Some(error) = &state.refuse_appends {
             return Err(error.clone());
         }
+        let before = state.next;
         let position = state.put(to, record);
+        if state.hold_syncs {
+            state.unsynced.push_back(Unsynced { before, told: None });
+        }
         let notify = state.notify.get(&to).cloned();
         drop(state);
         if let Some(notify) = notify {
@@ -204,7 +337,12 @@ impl Log for MemoryLog {
             .into_iter()
             .partition(|held| held.writer == *id);
         state.held = held;
+        // What was written is decided: it stays.
+        let told = state.sync();
         drop(state);
+        for (on_commit, outcome) in told {
+            on_commit(outcome);
+        }
         let left: VecDeque<Held> = left;
         for held in left {
             (held.on_commit)(Outcome::Fenced);
@@ -310,12 +448,23 @@ impl Writer for MemoryWriter {
             });
             return Ok(());
         }
+        let before = state.next;
         let (position, notify) = state.apply(transaction);
+        let outcome = Outcome::Committed(position);
+        let told = if state.hold_syncs {
+            let told = Some((on_commit, outcome));
+            state.unsynced.push_back(Unsynced { before, told });
+            None
+        } else {
+            Some((on_commit, outcome))
+        };
         drop(state);
         for notify in notify {
             notify();
         }
-        on_commit(Outcome::Committed(position));
+        if let Some((on_commit, outcome)) = told {
+            on_commit(outcome);
+        }
         Ok(())
     }
 
@@ -336,14 +485,18 @@ impl Reader for MemoryReader {
         max_records: usize,
         max_bytes: usize,
     ) -> Result<Vec<(Position, Record)>, WalError> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        let visible = state.visible(self.partition);
         let Some(records) = state.partitions.get(&self.partition) else {
             return Ok(Vec::new());
         };
         let from = records.partition_point(|(position, _)| *position <= self.after);
         let mut bytes = 0;
         let mut taken = Vec::new();
-        for (position, record) in records.range(from..).take(max_records) {
+        let shown = records
+            .range(from..)
+            .take_while(|(position, _)| visible(*position));
+        for (position, record) in shown.take(max_records) {
             bytes += record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len);
             if bytes > max_bytes && !taken.is_empty() {
                 break;
@@ -358,11 +511,4 @@ impl Reader for MemoryReader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keeps_the_contract() {
-        crate::contract::check(&|| Arc::new(MemoryLog::new()));
-    }
-}
+mod tests;
