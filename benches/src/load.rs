@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub measured: Duration,
     /// Bytes of a task's input and output.
     pub payload: usize,
+    /// Number of the first WfRun: its id. No two loads of one server may share any.
+    pub first: u64,
 }
 
 /// What came of it.
@@ -52,6 +54,8 @@ pub(crate) struct Load {
     pub task_runs_per_second: f64,
     pub wf_runs_per_second: f64,
     pub failed_calls: u64,
+    /// One more than the number of the last WfRun.
+    pub next: u64,
     pub server_cpu_us_per_task_run: f64,
     pub generator_cpu_us_per_task_run: f64,
     pub log_bytes_per_task_run: f64,
@@ -192,7 +196,7 @@ pub(crate) async fn run(server: &UnderTest, plan: &Plan) -> Result<Load, BenchEr
         closed_loop: plan.rate.is_none(),
         stop: AtomicBool::new(false),
         running: Default::default(),
-        next: AtomicU64::new(0),
+        next: AtomicU64::new(plan.first),
         outputs: AtomicU64::new(1 << 32),
         channels: channels.clone(),
     });
@@ -238,6 +242,7 @@ pub(crate) async fn run(server: &UnderTest, plan: &Plan) -> Result<Load, BenchEr
         seconds,
         task_runs_per_second: task_runs / seconds,
         wf_runs_per_second: wf_runs / seconds,
+        next: shared.next.load(Ordering::Relaxed),
         failed_calls: shared.stats.failed.load(Ordering::Relaxed),
         server_cpu_us_per_task_run: per_task_run(
             used_now

@@ -5,6 +5,7 @@ mod disk;
 mod echo;
 mod load;
 mod report;
+mod state;
 mod stats;
 mod suite;
 mod under_test;
@@ -45,6 +46,10 @@ enum Command {
     Run(RunFlags),
     /// Everything: the ceiling, start-up, WfRuns of 1 and of 10 tasks, and latencies at half load.
     All(AllFlags),
+    /// How long a server takes to serve again after SIGKILL under load, with much state.
+    Reopen(ReopenFlags),
+    /// The load on a store with many finished WfRuns, beside the same on an empty one.
+    Full(FullFlags),
     /// The echo server of `ceiling`.
     #[command(hide = true)]
     Echo,
@@ -81,6 +86,35 @@ struct RunFlags {
     /// Connections of the generator.
     #[arg(long, default_value_t = 4)]
     connections: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct ReopenFlags {
+    #[command(flatten)]
+    place: Place,
+    /// State on disk before the first kill, in GiB.
+    #[arg(long, default_value_t = 1.0)]
+    gib: f64,
+    /// Partition groups.
+    #[arg(long, default_value_t = 4)]
+    groups: u16,
+    /// Kills.
+    #[arg(long, default_value_t = 5)]
+    kills: usize,
+    /// Bytes of each task's input and output while the state is made.
+    #[arg(long, default_value_t = 10_000)]
+    payload: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct FullFlags {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    load: LoadFlags,
+    /// Finished WfRuns (of one task) in the full store.
+    #[arg(long, default_value_t = 1_000_000)]
+    wf_runs: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -124,6 +158,7 @@ impl LoadFlags {
             warm_up: Duration::from_secs(self.warm_up),
             measured: Duration::from_secs(self.seconds),
             payload: self.payload,
+            first: 0,
         }
     }
 }
@@ -188,5 +223,7 @@ async fn run(command: Command) -> Result<(), BenchError> {
             report::json(flags.place.json.as_deref(), &load)
         }
         Command::All(flags) => suite::run(&flags).await,
+        Command::Reopen(flags) => state::reopen(&flags).await,
+        Command::Full(flags) => state::full(&flags).await,
     }
 }

@@ -73,13 +73,18 @@ impl UnderTest {
             .tempdir_in(scratch)
             .map_err(|error| BenchError::new("data directory", error))?
             .keep();
+        UnderTest::start_on(&data, groups).await
+    }
+
+    /// Starts a server on a directory that may have data.
+    pub(crate) async fn start_on(data: &Path, groups: u16) -> Result<UnderTest, BenchError> {
         let address = format!("127.0.0.1:{}", free_port()?);
         let http = format!("127.0.0.1:{}", free_port()?);
         let start = Instant::now();
         let child = Command::new(program()?)
             .arg("server")
             .arg("--data-dir")
-            .arg(&data)
+            .arg(data)
             .args(["--listen", &address, "--http", &http])
             .args(["--groups", &groups.to_string()])
             .env("RUST_LOG", "warn")
@@ -138,6 +143,15 @@ impl UnderTest {
             peak_bytes: kib("VmHWM:") << 10,
             resident_bytes: kib("VmRSS:") << 10,
         })
+    }
+
+    /// SIGKILL.
+    pub(crate) async fn kill(mut self) -> Result<(), BenchError> {
+        if let Some(process) = &mut self.process {
+            let killed = process.child.kill().await;
+            killed.map_err(|error| BenchError::new("SIGKILL", error))?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn stop(mut self) -> Result<(), BenchError> {

@@ -156,11 +156,16 @@ impl Server {
             Err(_) => tracing::warn!("some calls were still open and are broken off"),
         }
         let (engine, log) = (self.engine, self.log);
-        let closed = tokio::task::spawn_blocking(move || {
-            engine.stop();
-            log.close();
-        })
-        .await;
+        let mut stopped = tokio::task::spawn_blocking(move || engine.stop());
+        let closing = move || log.close();
+        let mut closed = Ok(());
+        if tokio::time::timeout(DRAIN, &mut stopped).await.is_err() {
+            // The disk is full: commits wait for room. Nobody was told that they are done.
+            tracing::warn!("some commits cannot be finished and are given up");
+            closed = tokio::task::spawn_blocking(closing.clone()).await;
+            closed = closed.and(stopped.await);
+        }
+        closed = closed.and(tokio::task::spawn_blocking(closing).await);
         if let Some(http) = self.http {
             http.stop().await;
         }
@@ -176,7 +181,6 @@ fn open_engine(
     options: &EngineOptions,
 ) -> Result<(Engine, Arc<EmbeddedLog>), ServerError> {
     let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
-    let log = EmbeddedLog::open(&dir.log(), Options::default()).map_err(|e| fail(&e))?;
     let shared = Shared::new(cache_bytes, 16 << 20);
     let ids: Vec<GroupId> = dir.group_ids().collect();
     let bases = std::thread::scope(|scope| {
@@ -199,9 +203,7 @@ fn open_engine(
             .collect::<Result<Vec<_>, String>>()
     })
     .map_err(ServerError)?;
-    for (id, base) in ids.iter().zip(&bases) {
-        check_base(dir, *id, base, log.end())?;
-    }
+    let log = open_log(dir, ids.iter().copied().zip(&bases))?;
     let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
         let app: Arc<dyn runtime::Application> = if id == GroupId::METADATA {
             Arc::new(Metadata::new(dir.groups()))
@@ -235,26 +237,33 @@ fn open_engine(
 /// What to do when log and stores do not belong together.
 const RESTORE: &str = "restore the whole data directory from one backup";
 
-/// A store is never ahead of the log, unless the log was lost or replaced: then it lacks what was acknowledged. Looked at
-/// before anything is written to the log, which would make it longer.
-fn check_base(
+/// Recovers the log. A store is never ahead of it, unless the log was lost or damaged: then it lacks what was
+/// acknowledged.
+fn open_log<'a>(
     dir: &DataDir,
-    id: GroupId,
-    base: &RocksBase,
-    end: Position,
-) -> Result<(), ServerError> {
-    let applied = base
-        .applied()
-        .map_err(|error| ServerError(error.to_string()))?;
-    match applied {
-        Some(applied) if applied.position > end => Err(ServerError(format!(
-            "the log {} ends at position {end}, before {}, which the store {} has: {RESTORE}",
-            dir.log().display(),
-            applied.position,
-            dir.group(id).display()
-        ))),
-        _ => Ok(()),
+    bases: impl Iterator<Item = (GroupId, &'a Arc<RocksBase>)>,
+) -> Result<Arc<EmbeddedLog>, ServerError> {
+    let mut ahead = None;
+    for (id, base) in bases {
+        let applied = base
+            .applied()
+            .map_err(|error| ServerError(error.to_string()))?;
+        ahead = ahead.max(applied.map(|applied| (applied.position, id)));
     }
+    let options = Options {
+        durable: ahead.map_or(Position::START, |(position, _)| position),
+        ..Options::default()
+    };
+    EmbeddedLog::open(&dir.log(), options).map_err(|error| {
+        ServerError(match (&error, ahead) {
+            (WalError::Corrupt(_), Some((position, id))) => format!(
+                "the log {}: {error}. The store {} is at position {position}: {RESTORE}",
+                dir.log().display(),
+                dir.group(id).display()
+            ),
+            _ => error.to_string(),
+        })
+    })
 }
 
 /// Creates what a fresh cluster needs (spec 08, section 6); nothing happens later.

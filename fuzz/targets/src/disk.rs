@@ -79,9 +79,11 @@ impl DiskFile for File {
         Ok(())
     }
 
-    fn read(&self, len: u64) -> io::Result<Vec<u8>> {
+    fn read_at(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
         let file = self.0.lock();
-        Ok(file[..file.len().min(usize::try_from(len).unwrap_or(usize::MAX))].to_vec())
+        let end = offset.saturating_add(len).min(file.len() as u64);
+        let start = offset.min(end);
+        Ok(file[start as usize..end as usize].to_vec())
     }
 
     fn size(&self) -> io::Result<u64> {
@@ -93,7 +95,18 @@ impl DiskFile for File {
         Ok(())
     }
 
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        let mut file = self.0.lock();
+        let len = file.len().max(len as usize);
+        file.resize(len, 0);
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn forget_cache(&self) -> io::Result<()> {
         Ok(())
     }
 }

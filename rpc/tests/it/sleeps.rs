@@ -202,7 +202,8 @@ async fn overdue_timers_fire_in_the_order_of_their_times() {
         wf_spec_major_version: 0,
     });
     client.define(child).await;
-    let start = millis(client.run("family", "f").await.start_time) + 300;
+    // Late enough that all four are asleep by then, on a busy machine too.
+    let start = millis(client.run("family", "f").await.start_time) + 2000;
     for (name, after) in [("third", 30), ("first", 10), ("fourth", 40), ("second", 20)] {
         let request = RunWfRequest {
             parent_wf_run_id: Some(id("f")),

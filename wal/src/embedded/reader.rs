@@ -149,6 +149,11 @@ impl Reader for LogReader {
             self.read_segments()?;
             // Asked last: segments may be dropped meanwhile.
             self.inner.check_retained(self.partition, after)?;
+            if self.read.is_empty() && after < self.inner.recovered {
+                // What was there at the start has nothing for us: go on with what came since, durable or not.
+                self.after = self.inner.recovered;
+                return self.poll(max_records, max_bytes);
+            }
         }
         let mut bytes = 0;
         let mut taken = Vec::new();

@@ -254,3 +254,25 @@ fn tools_that_look_on_while_the_log_is_written_never_see_damage() {
         }
     });
 }
+
+#[test]
+fn a_reader_from_the_start_sees_an_append_before_it_is_durable() {
+    let disk = SimDisk::default();
+    let commands = Partition::commands(GroupId(0));
+    for opened in 0..3 {
+        let log = open(&disk).unwrap();
+        let mut reader = log.open_reader(commands, Position::START).unwrap();
+        while !reader.poll(10, usize::MAX).unwrap().is_empty() {}
+        let record = Record {
+            key: Bytes::new(),
+            value: Some(Bytes::from(format!("{opened}"))),
+            time_ms: 0,
+        };
+        // Nobody commits, so it is not written for some milliseconds.
+        log.append(commands, record.clone()).unwrap();
+        let read = reader.poll(10, usize::MAX).unwrap();
+        assert_eq!(read.len(), 1, "the group would sleep on it");
+        assert_eq!(read[0].1, record);
+        log.close();
+    }
+}
