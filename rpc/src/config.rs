@@ -35,6 +35,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// RocksDB's block cache over all groups, in MiB.
     pub cache_mib: usize,
+    /// A checkpoint of each group is made when the log has grown by this many MiB since the last one.
+    pub checkpoint_log_mib: u64,
+    /// A checkpoint of each group is made when the last one is this many seconds old. None is kept longer than twice this.
+    pub checkpoint_age_s: u64,
 }
 
 impl Default for Config {
@@ -47,6 +51,8 @@ impl Default for Config {
             advertise: None,
             log_format: LogFormat::Text,
             cache_mib: 128,
+            checkpoint_log_mib: 256,
+            checkpoint_age_s: 1800,
         }
     }
 }

@@ -5,9 +5,12 @@
 //! `docs/formats.md`.
 #![deny(missing_docs)]
 
+mod checkpoint;
+
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use index::{Applied, Base, BaseChange, BaseScan, Family, KeyRange, StoreError};
@@ -16,6 +19,8 @@ use rocksdb::{
     FlushOptions, IteratorMode, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 use wal::Position;
+
+pub use checkpoint::{Checkpoint, checkpoints, remove_unfinished};
 
 /// The applied position's key in the `State` family: below every table, hidden from scans.
 const APPLIED: &[u8] = b"\0applied";
@@ -69,6 +74,8 @@ impl Shared {
 pub struct RocksBase {
     db: DB,
     path: PathBuf,
+    /// See [`RocksBase::retain_from`].
+    retained: AtomicU64,
 }
 
 fn family_name(family: Family) -> &'static str {
@@ -96,10 +103,15 @@ impl RocksBase {
                 path.display()
             ))
         })?;
-        Ok(Arc::new(RocksBase {
+        Ok(Arc::new(RocksBase::new(db, path)))
+    }
+
+    fn new(db: DB, path: &Path) -> RocksBase {
+        RocksBase {
             db,
             path: path.to_owned(),
-        }))
+            retained: AtomicU64::new(u64::MAX),
+        }
     }
 
     fn error(&self, error: impl std::fmt::Display) -> StoreError {
@@ -221,6 +233,11 @@ impl Base for RocksBase {
         self.db
             .flush_cfs_opt(&[state?, index?, queue?], &options)
             .map_err(|error| self.error(error))
+    }
+
+    fn retained(&self, written: Position) -> Position {
+        let bound = Position::from_u64(self.retained.load(Ordering::Acquire));
+        written.min(bound)
     }
 }
 
