@@ -82,4 +82,10 @@ pub trait Base: Send + Sync + 'static {
 
     /// Makes everything written durable.
     fn flush(&self) -> Result<(), StoreError>;
+
+    /// From which position on the changelog must stay, when everything up to `written` is durable here: not beyond it,
+    /// and before it if an older checkpoint is kept.
+    fn retained(&self, written: Position) -> Position {
+        written
+    }
 }

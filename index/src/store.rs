@@ -348,6 +348,11 @@ impl Store {
         self.base.durable()
     }
 
+    /// See [`Base::retained`].
+    pub fn retained(&self, written: Position) -> Position {
+        self.base.retained(written)
+    }
+
     /// Takes the committed changes to be written to the base, if they are large enough (or `force`) and no other
     /// write-back is under way. They stay readable. Run it on any thread, then call [`Store::finish_write_back`].
     pub fn start_write_back(&mut self, force: bool) -> Option<WriteBack> {

@@ -38,6 +38,10 @@ pub struct Config {
     pub memory_mib: usize,
     /// What was deleted leaves RocksDB's files within 1.4 times this, in seconds. Every file is rewritten that often.
     pub erase_after_seconds: u64,
+    /// A checkpoint of each group is made when the log has grown by this many MiB since the last one.
+    pub checkpoint_log_mib: u64,
+    /// A checkpoint of each group is made when the last one is this many seconds old. None is kept longer than twice this.
+    pub checkpoint_age_seconds: u64,
 }
 
 impl Default for Config {
@@ -51,6 +55,8 @@ impl Default for Config {
             log_format: LogFormat::Text,
             memory_mib: 256,
             erase_after_seconds: 24 * 3600,
+            checkpoint_log_mib: 256,
+            checkpoint_age_seconds: 1800,
         }
     }
 }

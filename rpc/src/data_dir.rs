@@ -6,6 +6,10 @@
 //!   DIR/log/               the embedded log
 //!   DIR/groups/metadata/   RocksDB of the metadata group
 //!   DIR/groups/0/ …        RocksDB of each group
+//!   DIR/checkpoints/0/ …   checkpoints of each group: `index_rocks::checkpoints`
+//!   DIR/snapshots/         what backups are copying
+//!   DIR/scratch/           what `ironhorse verify` is working with
+//!   DIR/server.json        where the running server is
 //! ```
 
 use std::collections::BTreeSet;
@@ -24,6 +28,10 @@ const IDENTITY: &str = "ironhorse.json";
 const LOCK: &str = "LOCK";
 const LOG: &str = "log";
 const GROUPS: &str = "groups";
+const CHECKPOINTS: &str = "checkpoints";
+const SNAPSHOTS: &str = "snapshots";
+const SCRATCH: &str = "scratch";
+const SERVER: &str = "server.json";
 /// Groups of a new directory, unless something else is asked for.
 const DEFAULT_GROUPS: u16 = 2;
 const MAX_GROUPS: u16 = 256;
@@ -75,6 +83,20 @@ impl DataDir {
         })
     }
 
+    /// Opens a directory that a server has made, as [`DataDir::open`]; makes nothing but the lock.
+    ///
+    /// # Errors
+    /// As [`DataDir::open`]; there is none.
+    pub fn existing(path: &Path) -> Result<DataDir, DataDirError> {
+        if !path.join(IDENTITY).is_file() {
+            return Err(DataDirError {
+                path: path.display().to_string(),
+                what: format!("there is no {IDENTITY}: it is no data directory of ironhorse"),
+            });
+        }
+        DataDir::open(path, None)
+    }
+
     /// How many groups it was made with.
     pub fn groups(&self) -> u16 {
         self.groups
@@ -93,6 +115,42 @@ impl DataDir {
     /// Where a group's base store is.
     pub fn group(&self, id: GroupId) -> PathBuf {
         self.path.join(GROUPS).join(id.to_string())
+    }
+
+    /// Where a group's checkpoints are.
+    pub fn checkpoints(&self, id: GroupId) -> PathBuf {
+        self.path.join(CHECKPOINTS).join(id.to_string())
+    }
+
+    /// Where what backups are copying is.
+    pub fn snapshots(&self) -> PathBuf {
+        self.path.join(SNAPSHOTS)
+    }
+
+    /// Where a tool may put what it removes at its end.
+    pub fn scratch(&self) -> PathBuf {
+        self.path.join(SCRATCH)
+    }
+
+    /// The file that says where the running server is.
+    pub(crate) fn server(path: &Path) -> PathBuf {
+        path.join(SERVER)
+    }
+
+    /// The file that says what the directory is.
+    pub(crate) fn identity(path: &Path) -> PathBuf {
+        path.join(IDENTITY)
+    }
+
+    /// Removes what a process that was killed left: snapshots, scratch, the place of its server.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn tidy(&self) -> std::io::Result<()> {
+        for part in [self.snapshots(), self.scratch()] {
+            gone(fs::remove_dir_all(part))?;
+        }
+        gone(fs::remove_file(DataDir::server(&self.path)))
     }
 
     /// The directory itself.
@@ -235,6 +293,14 @@ fn create(path: &Path, file: &Path, groups: u16) -> std::io::Result<()> {
     File::open(&part)?.sync_all()?;
     fs::rename(&part, file)?;
     File::open(path)?.sync_all()
+}
+
+/// What is not there was removed.
+fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// All groups of a directory.

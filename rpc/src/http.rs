@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use proto::littlehorse::LhHostInfo;
 use runtime::{Engine, Health};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::tools::{SNAPSHOT_HEADER, SNAPSHOT_PATH, Snapshots};
 
 /// How long open calls may go on at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -26,6 +28,8 @@ pub(crate) struct Running {
     pub engine: Arc<Engine>,
     /// Where clients reach the server.
     pub advertised: LhHostInfo,
+    /// For backups.
+    pub snapshots: Arc<Snapshots>,
 }
 
 #[derive(Clone)]
@@ -72,7 +76,8 @@ impl Endpoints {
                 // Without a sender it is over as well.
                 let _ = end.wait_for(|end| *end).await;
             };
-            let served = axum::serve(listener, router).with_graceful_shutdown(end);
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let served = axum::serve(listener, service).with_graceful_shutdown(end);
             if let Err(error) = served.await {
                 tracing::warn!(%error, "the HTTP endpoints ended badly");
             }
@@ -114,6 +119,7 @@ fn router(shared: Shared) -> axum::Router {
         .route("/diskUsage", get(disk_usage))
         .route("/standby-status", get(async || axum::Json(json!({}))))
         .route("/metrics", get(metrics))
+        .route(SNAPSHOT_PATH, post(snapshot))
         .with_state(shared)
 }
 
@@ -195,6 +201,28 @@ fn size_of(dir: &Path) -> u64 {
             Err(_) => 0,
         })
         .sum()
+}
+
+/// Makes a snapshot for a backup, for a process on this machine: the answer says where in the data directory it is. A page
+/// in a browser cannot send the header.
+async fn snapshot(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    if !peer.ip().to_canonical().is_loopback() || !headers.contains_key(SNAPSHOT_HEADER) {
+        let why = "only for `ironhorse backup` on this machine";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    let Some(running) = shared.running.get() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server is starting").into_response();
+    };
+    let snapshots = Arc::clone(&running.snapshots);
+    let taken = tokio::task::spawn_blocking(move || snapshots.take()).await;
+    match taken.map_err(|error| error.to_string()).flatten() {
+        Ok(path) => path.display().to_string().into_response(),
+        Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why).into_response(),
+    }
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {

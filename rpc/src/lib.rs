@@ -10,6 +10,9 @@ mod data_dir;
 mod http;
 mod server;
 mod service;
+mod stores;
+pub mod tools;
+mod upkeep;
 
 pub use config::{Config, LogFormat};
 pub use data_dir::{DataDir, DataDirError};

@@ -21,11 +21,13 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use wal::embedded::{EmbeddedLog, Options};
 use wal::{GroupId, Position, WalError};
-use workflow::{Metadata, Workflows};
 
 use crate::coalesce::Coalescing;
 use crate::http::{Endpoints, Running};
 use crate::service::{Front, RequestIds, Service};
+use crate::stores::Stores;
+use crate::tools::{Snapshots, application};
+use crate::upkeep::{Schedule, Upkeep};
 use crate::{Config, DataDir};
 
 /// The server cannot start; the text says why, and what to do.
@@ -62,7 +64,8 @@ pub struct Server {
     /// Locked as long as this exists.
     dir: DataDir,
     engine: Arc<Engine>,
-    log: Arc<EmbeddedLog>,
+    stores: Arc<Stores>,
+    upkeep: Upkeep,
     addr: SocketAddr,
     http: Option<Endpoints>,
     stopping: watch::Sender<bool>,
@@ -77,8 +80,12 @@ impl Server {
         tracing::info!(dir = %dir.path().display(), groups = dir.groups(), "opening the data directory");
         let (stopping, is_stopping) = watch::channel(false);
         let http = Endpoints::start(config.http, dir.path().to_owned(), is_stopping.clone()).await;
-        let (engine, log) = tokio::task::spawn_blocking({
+        let (engine, stores, upkeep) = tokio::task::spawn_blocking({
             let (dir, half) = (dir.clone(), config.memory_mib.max(16) << 19);
+            let schedule = Schedule {
+                age: Duration::from_secs(config.checkpoint_age_seconds),
+                log_bytes: config.checkpoint_log_mib << 20,
+            };
             let options = EngineOptions {
                 bounds: Bounds {
                     memory_bytes: half,
@@ -90,7 +97,7 @@ impl Server {
             let erase_after = Duration::from_secs(config.erase_after_seconds);
             move || {
                 let shared = Shared::new(half, 16 << 20).erase_after(erase_after);
-                open_engine(&dir, &shared, &options)
+                open_engine(&dir, &shared, schedule, &options)
             }
         })
         .await
@@ -117,13 +124,21 @@ impl Server {
             .await
             .map_err(|e| fail(&e))?;
         if let Some(http) = &http {
-            let engine = Arc::clone(&engine);
-            http.ready(Running { engine, advertised });
+            let snapshots = Snapshots::new(&dir, Arc::clone(&stores));
+            http.ready(Running {
+                engine: Arc::clone(&engine),
+                advertised,
+                snapshots: Arc::new(snapshots),
+            });
+            if let Err(error) = announce(&dir, http.addr()) {
+                tracing::warn!(%error, "`ironhorse backup` needs --server: the data directory cannot say where HTTP is");
+            }
         }
         Ok(Server {
             dir,
             engine,
-            log,
+            stores,
+            upkeep,
             addr,
             http,
             stopping,
@@ -163,7 +178,7 @@ impl Server {
             Ok(Err(error)) => tracing::warn!(%error, "the gRPC server's task ended badly"),
             Err(_) => tracing::warn!("some calls were still open and are broken off"),
         }
-        let (engine, log) = (self.engine, self.log);
+        let (engine, log, upkeep) = (self.engine, Arc::clone(&self.stores.log), self.upkeep);
         let mut stopped = tokio::task::spawn_blocking(move || engine.stop());
         let closing = move || log.close();
         let mut closed = Ok(());
@@ -174,8 +189,13 @@ impl Server {
             closed = closed.and(stopped.await);
         }
         closed = closed.and(tokio::task::spawn_blocking(closing).await);
+        closed = closed.and(tokio::task::spawn_blocking(move || drop(upkeep)).await);
         if let Some(http) = self.http {
             http.stop().await;
+        }
+        drop(self.stores);
+        if let Err(error) = self.dir.tidy() {
+            tracing::warn!(%error, "temporary files stay in the data directory");
         }
         drop(self.dir);
         closed.map_err(|error| ServerError(error.to_string()))
@@ -186,9 +206,11 @@ impl Server {
 fn open_engine(
     dir: &DataDir,
     shared: &Shared,
+    schedule: Schedule,
     options: &EngineOptions,
-) -> Result<(Engine, Arc<EmbeddedLog>), ServerError> {
+) -> Result<(Engine, Arc<Stores>, Upkeep), ServerError> {
     let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
+    dir.tidy().map_err(|e| fail(&e))?;
     let ids: Vec<GroupId> = dir.group_ids().collect();
     let bases = std::thread::scope(|scope| {
         let opening: Vec<_> = ids
@@ -210,12 +232,11 @@ fn open_engine(
     })
     .map_err(ServerError)?;
     let log = open_log(dir, ids.iter().copied().zip(&bases))?;
+    let stores = Stores::new(dir, &log, &bases, shared.clone());
+    let upkeep = Upkeep::start(Arc::clone(&stores), schedule)
+        .map_err(|error| ServerError(format!("checkpoints: {error}")))?;
     let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
-        let app: Arc<dyn runtime::Application> = if id == GroupId::METADATA {
-            Arc::new(Metadata::new(dir.groups()))
-        } else {
-            Arc::new(Workflows)
-        };
+        let app = application(id, dir.groups());
         let base: Arc<dyn Base> = base;
         GroupSetup { id, app, base }
     });
@@ -237,11 +258,17 @@ fn open_engine(
         )),
         other => fail(&other),
     })?;
-    Ok((engine, log))
+    Ok((engine, stores, upkeep))
+}
+
+/// Tells tools on this machine where the HTTP endpoints are.
+fn announce(dir: &DataDir, http: SocketAddr) -> std::io::Result<()> {
+    let text = serde_json::json!({"http": http.to_string()}).to_string();
+    std::fs::write(DataDir::server(dir.path()), text)
 }
 
 /// What to do when log and stores do not belong together.
-const RESTORE: &str = "restore the whole data directory from one backup";
+pub(crate) const RESTORE: &str = "restore the whole data directory from one backup";
 
 /// Recovers the log. A store is never ahead of it, unless the log was lost or damaged: then it lacks what was
 /// acknowledged.

@@ -324,7 +324,8 @@ impl Loop {
         let log = &self.shared.log;
         let commands = Position::from_u64(inputs.commands);
         let messages = Position::from_u64(inputs.messages);
-        log.trim(Partition::changelog(id), position);
+        let changes = self.group.store().retained(position);
+        log.trim(Partition::changelog(id), changes);
         log.trim(Partition::commands(id), commands);
         log.trim(Partition::messages(id), messages);
     }

@@ -5,11 +5,13 @@
 //! `docs/formats.md`.
 #![deny(missing_docs)]
 
+mod checkpoint;
 mod shared;
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use index::{Applied, Base, BaseChange, BaseScan, Family, KeyRange, StoreError};
@@ -19,6 +21,7 @@ use rocksdb::{
 };
 use wal::Position;
 
+pub use checkpoint::{Checkpoint, checkpoints, remove_unfinished};
 pub use shared::Shared;
 
 /// The applied position's key in the `State` family: below every table, hidden from scans.
@@ -31,6 +34,8 @@ const LEVELS: usize = 7;
 pub struct RocksBase {
     db: DB,
     path: PathBuf,
+    /// See [`RocksBase::retain_from`].
+    retained: AtomicU64,
 }
 
 fn family_name(family: Family) -> &'static str {
@@ -57,10 +62,15 @@ impl RocksBase {
                 path.display()
             ))
         })?;
-        Ok(Arc::new(RocksBase {
+        Ok(Arc::new(RocksBase::new(db, path)))
+    }
+
+    fn new(db: DB, path: &Path) -> RocksBase {
+        RocksBase {
             db,
             path: path.to_owned(),
-        }))
+            retained: AtomicU64::new(u64::MAX),
+        }
     }
 
     fn error(&self, error: impl std::fmt::Display) -> StoreError {
@@ -215,6 +225,11 @@ impl Base for RocksBase {
             self.found_last_level(family)?;
         }
         Ok(())
+    }
+
+    fn retained(&self, written: Position) -> Position {
+        let bound = Position::from_u64(self.retained.load(Ordering::Acquire));
+        written.min(bound)
     }
 }
 

@@ -8,7 +8,8 @@ use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, LogLevel, Options, Wr
 /// See [`Shared::erase_after`].
 const ERASE_AFTER: Duration = Duration::from_hours(24);
 
-/// What the databases of one process share.
+/// What the databases of one process share; so do its clones.
+#[derive(Clone)]
 pub struct Shared {
     cache: Cache,
     /// Memtables count as blocks of the cache.

@@ -1,7 +1,10 @@
 //! The command line.
 
+mod backup;
 mod client;
+mod inspect;
 mod server;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,14 @@ enum Command {
     Status(client::StatusFlags),
     /// Prints an object.
     Get(client::GetFlags),
+    /// Checks that a data directory is what its log says.
+    Verify(verify::Flags),
+    /// Copies a data directory, also of a running server, to a directory of backups.
+    Backup(backup::BackupFlags),
+    /// Makes a data directory from a backup.
+    Restore(backup::RestoreFlags),
+    /// Shows what is in a data directory.
+    Inspect(inspect::Flags),
 }
 
 pub(crate) fn run() -> ExitCode {
@@ -30,6 +41,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Server(flags) => server::run(flags),
         Command::Status(flags) => client::status(flags),
         Command::Get(flags) => client::get(flags),
+        Command::Verify(flags) => verify::run(flags),
+        Command::Backup(flags) => backup::backup(flags),
+        Command::Restore(flags) => backup::restore(flags),
+        Command::Inspect(flags) => inspect::run(flags),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -38,4 +53,9 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says on standard error what a tool is doing.
+fn progress(what: String) {
+    eprintln!("{what}");
 }

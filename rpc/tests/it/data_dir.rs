@@ -230,7 +230,12 @@ async fn one_without_a_group() {
 #[tokio::test]
 async fn one_whose_log_no_longer_reaches_back_to_an_empty_store() {
     let dir = tempfile::tempdir().unwrap();
-    let server = started(&config(&dir)).await.unwrap();
+    // Checkpoints follow closely, so that the log may go.
+    let config = Config {
+        checkpoint_log_mib: 1,
+        ..config(&dir)
+    };
+    let server = started(&config).await.unwrap();
     let mut client = connect(&server.addr().to_string()).await;
     let vars = vec![optional(var_def("s", VariableType::Bytes))];
     client.define(sequence("s", vars, vec![])).await;
@@ -252,8 +257,12 @@ async fn one_whose_log_no_longer_reaches_back_to_an_empty_store() {
         runs += 1;
     }
     server.stop().await.unwrap();
-    // The first changes after a start are written back at once, by all groups.
-    let server = started(&config(&dir)).await.unwrap();
+    // The first changes after a start are written back at once, by all groups; checkpoints come one after the other.
+    let config = Config {
+        checkpoint_age_seconds: 0,
+        ..config
+    };
+    let server = started(&config).await.unwrap();
     let mut client = connect(&server.addr().to_string()).await;
     let deadline = Instant::now() + PATIENCE;
     while first.exists() {

@@ -30,6 +30,7 @@ mod support;
 mod task_inputs;
 mod threads;
 mod too_large;
+mod tools;
 mod wf_spec_rules;
 mod wf_specs;
 mod workers;

@@ -351,6 +351,11 @@ impl Group {
         unanswered
     }
 
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The store to restore into, between [`Group::discard`] and [`Group::restored`].
     pub fn store_mut(&mut self) -> &mut Store {
         &mut self.store
