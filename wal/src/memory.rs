@@ -1,7 +1,8 @@
 //! A log in memory, for tests and simulation: deterministic, and unkind when told to be.
 //!
 //! Positions have gaps. A test can hold commits back, decide how one ends (with both truths of an unknown outcome), delay
-//! what readers see, and crash, which loses what was not synced.
+//! what readers of a partition see, let the writers' process die, and cut the power, which loses the plain appends that no
+//! commit has made durable.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::{
-    Append, AppendError, Log, Notify, OnCommit, Outcome, Partition, Position, Reader, Record,
-    Transaction, WalError, Writer, WriterId,
+    Append, AppendError, Backlog, Log, Notify, OnCommit, Outcome, Partition, Position, Reader,
+    Record, Transaction, WalError, Writer, WriterId,
 };
 
 /// Each record takes this much of the position space, so that nobody may count.
@@ -49,7 +50,11 @@ struct State {
     /// Writers of which a commit did not end well: every later one ends the same way.
     broken: BTreeMap<WriterId, Outcome>,
     held: VecDeque<Held>,
+    /// Readers of these partitions see nothing after the position.
+    held_back: BTreeMap<Partition, Position>,
     next: u64,
+    /// What `next` was when last something was made durable: a commit takes everything before it along.
+    durable: u64,
     hold: bool,
     refuse_appends: Option<AppendError>,
     bytes: u64,
@@ -65,8 +70,7 @@ impl State {
     fn put(&mut self, partition: Partition, record: Record) -> Position {
         self.next += GAP;
         let position = Position::from_u64(self.next);
-        self.bytes +=
-            (record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len)) as u64;
+        self.bytes += record.size() as u64;
         self.partitions
             .entry(partition)
             .or_default()
@@ -81,7 +85,36 @@ impl State {
             last = self.put(partition, record);
             notify.extend(self.notify.get(&partition).cloned());
         }
+        self.durable = self.next;
         (last, notify)
+    }
+
+    /// The records of a partition that a reader which stands at `after` may see.
+    fn readable(
+        &self,
+        partition: Partition,
+        after: Position,
+    ) -> impl Iterator<Item = &(Position, Record)> {
+        let until = self.held_back.get(&partition).copied();
+        let records = self.partitions.get(&partition);
+        let from = records.map_or(0, |records| {
+            records.partition_point(|(position, _)| *position <= after)
+        });
+        records
+            .into_iter()
+            .flat_map(move |records| records.range(from..))
+            .take_while(move |(position, _)| until.is_none_or(|until| *position <= until))
+    }
+
+    fn check_retained(&self, partition: Partition, after: Position) -> Result<(), WalError> {
+        match self.starts.get(&partition).copied() {
+            Some(start) if after < start => Err(WalError::Truncated {
+                partition,
+                position: after,
+                start,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Why a writer may not commit any more.
@@ -117,8 +150,20 @@ impl MemoryLog {
 
     /// Ends the oldest held commit. Says whether there was one.
     pub fn release(&self, ending: Ending) -> bool {
+        self.end(|_| true, ending)
+    }
+
+    /// Ends the oldest held commit of one writer. Says whether there was one.
+    pub fn release_of(&self, writer: &WriterId, ending: Ending) -> bool {
+        self.end(|held| held.writer == *writer, ending)
+    }
+
+    fn end(&self, which: impl Fn(&Held) -> bool, ending: Ending) -> bool {
         let mut state = self.state.lock();
-        let Some(held) = state.held.pop_front() else {
+        let Some(place) = state.held.iter().position(which) else {
+            return false;
+        };
+        let Some(held) = state.held.remove(place) else {
             return false;
         };
         let verdict = state.verdict(&held.writer, held.epoch);
@@ -151,6 +196,46 @@ impl MemoryLog {
         true
     }
 
+    /// From now on readers of `partition` see nothing new, as behind somebody's open transaction.
+    pub fn hold_back(&self, partition: Partition) {
+        let mut state = self.state.lock();
+        let last = state
+            .partitions
+            .get(&partition)
+            .and_then(VecDeque::back)
+            .map_or(Position::START, |(position, _)| *position);
+        state.held_back.entry(partition).or_insert(last);
+    }
+
+    /// Readers of `partition` see everything again. Says whether it was held back.
+    pub fn let_through(&self, partition: Partition) -> bool {
+        let mut state = self.state.lock();
+        let held_back = state.held_back.remove(&partition).is_some();
+        let notify = state.notify.get(&partition).cloned();
+        drop(state);
+        if let Some(notify) = notify {
+            notify();
+        }
+        held_back
+    }
+
+    /// The power fails: held commits are forgotten, and so are the plain appends since the last commit, whose positions
+    /// are given again to other records. Says how many records are lost.
+    pub fn power_cut(&self) -> usize {
+        let mut state = self.state.lock();
+        state.held.clear();
+        state.held_back.clear();
+        let durable = Position::from_u64(state.durable);
+        let mut lost = 0;
+        for records in state.partitions.values_mut() {
+            let kept = records.partition_point(|(position, _)| *position <= durable);
+            lost += records.len() - kept;
+            records.truncate(kept);
+        }
+        state.next = state.durable;
+        lost
+    }
+
     /// Forgets all held commits, as the death of the process would; nobody is told.
     pub fn crash(&self) {
         self.state.lock().held.clear();
@@ -174,7 +259,7 @@ impl MemoryLog {
 
 impl Log for MemoryLog {
     fn append(&self, to: Partition, record: Record) -> Result<Append, AppendError> {
-        let size = record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len);
+        let size = record.size();
         if size > MAX_RECORD {
             return Err(AppendError::TooLarge {
                 size,
@@ -221,20 +306,7 @@ impl Log for MemoryLog {
         partition: Partition,
         after: Position,
     ) -> Result<Box<dyn Reader>, WalError> {
-        let start = self
-            .state
-            .lock()
-            .starts
-            .get(&partition)
-            .copied()
-            .unwrap_or(Position::START);
-        if after < start {
-            return Err(WalError::Truncated {
-                partition,
-                position: after,
-                start,
-            });
-        }
+        self.state.lock().check_retained(partition, after)?;
         Ok(Box::new(MemoryReader {
             state: Arc::clone(&self.state),
             partition,
@@ -271,6 +343,16 @@ impl Log for MemoryLog {
     fn bytes_written(&self) -> u64 {
         self.state.lock().bytes
     }
+
+    fn backlog(&self, partition: Partition, after: Position) -> Option<Backlog> {
+        let state = self.state.lock();
+        let mut backlog = Backlog::default();
+        for (_, record) in state.readable(partition, after) {
+            backlog.records += 1;
+            backlog.bytes += record.size() as u64;
+        }
+        Some(backlog)
+    }
 }
 
 struct MemoryWriter {
@@ -284,9 +366,7 @@ impl Writer for MemoryWriter {
         let size = transaction
             .records
             .iter()
-            .map(|(_, record)| {
-                record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len)
-            })
+            .map(|(_, record)| record.size())
             .sum();
         if size > MAX_TRANSACTION {
             return Err(WalError::TooLarge {
@@ -337,14 +417,12 @@ impl Reader for MemoryReader {
         max_bytes: usize,
     ) -> Result<Vec<(Position, Record)>, WalError> {
         let state = self.state.lock();
-        let Some(records) = state.partitions.get(&self.partition) else {
-            return Ok(Vec::new());
-        };
-        let from = records.partition_point(|(position, _)| *position <= self.after);
+        // What was dropped under a reader is never passed over in silence.
+        state.check_retained(self.partition, self.after)?;
         let mut bytes = 0;
         let mut taken = Vec::new();
-        for (position, record) in records.range(from..).take(max_records) {
-            bytes += record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len);
+        for (position, record) in state.readable(self.partition, self.after).take(max_records) {
+            bytes += record.size();
             if bytes > max_bytes && !taken.is_empty() {
                 break;
             }
@@ -364,5 +442,58 @@ mod tests {
     #[test]
     fn keeps_the_contract() {
         crate::contract::check(&|| Arc::new(MemoryLog::new()));
+    }
+
+    fn record(text: &'static str) -> Record {
+        Record {
+            key: bytes::Bytes::new(),
+            value: Some(bytes::Bytes::from_static(text.as_bytes())),
+            time_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_power_cut_loses_appends_that_no_commit_made_durable() {
+        let log = MemoryLog::new();
+        let to = Partition::commands(crate::GroupId(0));
+        log.append(to, record("kept")).expect("an append");
+        let mut writer = log
+            .open_writer(&WriterId("w".to_owned()))
+            .expect("a writer");
+        let records = vec![(to, record("committed"))];
+        writer
+            .commit(Transaction { records }, Box::new(|_| ()))
+            .expect("a commit");
+        log.append(to, record("lost")).expect("an append");
+        assert_eq!(log.power_cut(), 1);
+        assert_eq!(log.records(to).len(), 2);
+    }
+
+    #[test]
+    fn what_is_held_back_or_dropped_is_not_passed_over() {
+        let log = MemoryLog::new();
+        let partition = Partition::commands(crate::GroupId(0));
+        log.append(partition, record("seen")).expect("an append");
+        log.hold_back(partition);
+        log.append(partition, record("later")).expect("an append");
+        let mut reader = log
+            .open_reader(partition, Position::START)
+            .expect("a reader");
+        assert_eq!(reader.poll(9, 99).expect("a poll").len(), 1);
+        assert_eq!(
+            log.backlog(partition, Position::START),
+            Some(Backlog {
+                records: 1,
+                bytes: 4
+            })
+        );
+        assert!(log.let_through(partition));
+        let last = log.records(partition)[1].0;
+        log.trim(partition, last);
+        let polled = reader.poll(9, 99);
+        assert!(
+            matches!(polled, Err(WalError::Truncated { .. })),
+            "{polled:?}"
+        );
     }
 }

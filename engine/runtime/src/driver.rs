@@ -12,25 +12,11 @@ use wal::{GroupId, Log, Outcome, Partition, Position, Reader, WalError, Writer};
 use crate::commit::CommitRecord;
 use crate::engine::{EngineOptions, GroupSetup};
 use crate::group::Released;
-use crate::recovery::take_over;
-use crate::{Batch, EngineError, Group, Nudge, Replies, SubmitError, Waiting};
-
-/// The wall clock, as the only thing that tells time.
-pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since the epoch.
-    fn now_ms(&self) -> i64;
-}
-
-/// How a group is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    /// It executes commands.
-    Running,
-    /// It was stopped in good order.
-    Stopped,
-    /// It was given up; the text says why.
-    Failed(String),
-}
+use crate::host::{Clock, Health, Outlet};
+use crate::recovery::{take_over, writer_id};
+use crate::{
+    Application, Batch, EngineError, Group, Nudge, Owned, Replies, RequestId, SubmitError, Waiting,
+};
 
 /// What a driver shares with the rest of the process.
 pub(crate) struct Shared {
@@ -41,22 +27,6 @@ pub(crate) struct Shared {
     pub global: Arc<GlobalStore>,
     pub write_back: Sender<Job>,
     pub outlet: Arc<dyn Outlet>,
-}
-
-/// Where what a commit released is handed out: answers to callers, entries to consumers.
-pub trait Outlet: std::fmt::Debug + Send + Sync {
-    /// Does `work`, soon and once. It does not block.
-    fn hand_out(&self, work: Box<dyn FnOnce() + Send>);
-}
-
-/// Hands out on the group's own thread.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Inline;
-
-impl Outlet for Inline {
-    fn hand_out(&self, work: Box<dyn FnOnce() + Send>) {
-        work();
-    }
 }
 
 /// What the process's write-back thread does.
@@ -116,12 +86,36 @@ impl Driver {
     ) -> Result<Driver, EngineError> {
         let id = setup.id;
         let mut store = Store::open(setup.base, setup.app.schema(), options.store.clone())?;
-        let reader = store.reader();
         let (writer, term, replayed) = take_over(shared.log.as_ref(), id, &mut store)?;
+        let owned = Owned {
+            id,
+            store,
+            writer,
+            term,
+            replayed,
+        };
+        Driver::run(owned, setup.app, shared, options)
+    }
+
+    /// Runs a group that was taken over.
+    pub(crate) fn run(
+        owned: Owned,
+        app: Arc<dyn Application>,
+        shared: Shared,
+        options: &EngineOptions,
+    ) -> Result<Driver, EngineError> {
+        let Owned {
+            id,
+            store,
+            writer,
+            term,
+            replayed,
+        } = owned;
+        let reader = store.reader();
         tracing::info!(group = %id, term = %term, batches = replayed.batches, records = replayed.records, "group taken over");
         let group = Group::open(
             id,
-            setup.app,
+            app,
             store,
             Arc::clone(&shared.waiting),
             Arc::clone(&shared.global),
@@ -240,6 +234,15 @@ struct Loop {
 
 impl Loop {
     fn run(mut self) -> Result<(), EngineError> {
+        let end = self.run_until_stopped();
+        if end.is_err() {
+            let unanswered = self.group.give_up();
+            self.refuse(unanswered);
+        }
+        end
+    }
+
+    fn run_until_stopped(&mut self) -> Result<(), EngineError> {
         let mut more = true;
         loop {
             let (news, stop) = self.wait(more);
@@ -398,15 +401,11 @@ impl Loop {
         let id = self.group.id();
         tracing::warn!(group = %id, ?outcome, "a commit did not end well; starting from the committed state");
         self.epoch += 1;
-        for request in self.group.discard() {
-            let why = "the outcome is not known yet; submit again under the same id".to_owned();
-            self.shared
-                .replies
-                .answer(request, Err(SubmitError::Unavailable(why)));
-        }
         if outcome == Outcome::Fenced {
-            return Err(WalError::Fenced(format!("group.{id}")).into());
+            return Err(WalError::Fenced(writer_id(id).0).into());
         }
+        let unanswered = self.group.discard();
+        self.refuse(unanswered);
         let (writer, term, _) = take_over(self.shared.log.as_ref(), id, self.group.store_mut())?;
         self.writer = writer;
         self.group.restored(term)?;
@@ -414,8 +413,17 @@ impl Loop {
         Ok(())
     }
 
+    fn refuse(&self, unanswered: Vec<RequestId>) {
+        for request in unanswered {
+            let why = "the outcome is not known yet; submit again under the same id".to_owned();
+            self.shared
+                .replies
+                .answer(request, Err(SubmitError::Unavailable(why)));
+        }
+    }
+
     /// Stopping in good order: everything that is committed goes to the base store.
-    fn finish(mut self) -> Result<(), EngineError> {
+    fn finish(&mut self) -> Result<(), EngineError> {
         if let Some(work) = self.group.start_write_back(true) {
             work.run()?;
             let position = work.applied().position;
@@ -469,16 +477,6 @@ impl WriteBackThread {
         if let Some(thread) = self.thread.take() {
             // A panic there has already failed the groups that waited for it.
             let _ = thread.join();
-        }
-    }
-}
-
-impl std::fmt::Display for Health {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Health::Running => f.write_str("running"),
-            Health::Stopped => f.write_str("stopped"),
-            Health::Failed(why) => write!(f, "failed: {why}"),
         }
     }
 }

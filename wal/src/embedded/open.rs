@@ -355,6 +355,10 @@ impl Log for EmbeddedLog {
     fn bytes_written(&self) -> u64 {
         self.inner.written.load(Ordering::Relaxed)
     }
+
+    fn shows_undurable(&self) -> bool {
+        true
+    }
 }
 
 struct LogWriter {

@@ -322,6 +322,13 @@ impl Group {
         unanswered
     }
 
+    /// The group is no longer this server's. Like [`Group::discard`]; and its queues are forgotten here, so that consumers
+    /// are not sent where nobody serves them.
+    pub fn give_up(&mut self) -> Vec<RequestId> {
+        self.waiting.detach(self.id);
+        self.discard()
+    }
+
     /// The store to restore into, between [`Group::discard`] and [`Group::restored`].
     pub fn store_mut(&mut self) -> &mut Store {
         &mut self.store

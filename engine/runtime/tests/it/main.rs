@@ -5,4 +5,5 @@ mod app;
 mod commits;
 mod queues;
 mod simulation;
+mod standby;
 mod timers;
