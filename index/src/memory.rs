@@ -169,8 +169,19 @@ impl CheckpointSource for Copied {
 /// Takes a [`MemoryBase`] in.
 #[derive(Debug, Default)]
 pub struct MemorySink {
+    target: MemoryBase,
     applied: Option<Applied>,
     files: [BytesMut; 3],
+}
+
+impl MemorySink {
+    /// Replaces what is in `target`, when all is there.
+    pub fn new(target: MemoryBase) -> MemorySink {
+        MemorySink {
+            target,
+            ..MemorySink::default()
+        }
+    }
 }
 
 impl CheckpointSink for MemorySink {
@@ -201,10 +212,9 @@ impl CheckpointSink for MemorySink {
             *rows = decode(file.freeze())
                 .ok_or_else(|| StoreError::Corrupt("a checkpoint's row is cut off".to_owned()))?;
         }
-        let base = MemoryBase::new();
-        *base.now.lock() = state;
-        base.flush()?;
-        Ok(Arc::new(base))
+        *self.target.now.lock() = state;
+        self.target.flush()?;
+        Ok(Arc::new(self.target))
     }
 }
 

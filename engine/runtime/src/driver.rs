@@ -7,12 +7,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use index::{GlobalStore, ReadHandle, Store, WriteBack};
 use parking_lot::{Condvar, Mutex};
-use wal::{GroupId, Log, Outcome, Partition, Position, Reader, WalError, Writer};
+use wal::{Log, Outcome, Partition, Position, WalError, Writer};
 
 use crate::commit::CommitRecord;
 use crate::engine::{EngineOptions, GroupSetup};
 use crate::group::Released;
 use crate::host::{Clock, Health, Outlet};
+use crate::inputs::Inputs;
 use crate::recovery::{take_over, writer_id};
 use crate::{
     Application, Batch, EngineError, Group, Nudge, Owned, Replies, RequestId, SubmitError, Waiting,
@@ -54,6 +55,8 @@ struct Inbox {
     news: Vec<News>,
     inputs: bool,
     stop: bool,
+    /// Nobody reads the news any more.
+    given_up: bool,
 }
 
 /// Wakes the driver's thread.
@@ -135,11 +138,18 @@ impl Driver {
             };
             shared.log.subscribe(partition, Arc::new(notify));
         }
-        let nudged = Arc::clone(&signal);
-        shared.waiting.attach(
-            id,
-            Arc::new(move |nudge| nudged.tell(|inbox| inbox.news.push(News::Nudge(nudge)))),
-        );
+        let (nudged, waiting) = (Arc::clone(&signal), Arc::clone(&shared.waiting));
+        let nudge = move |nudge: Nudge| {
+            let mut inbox = nudged.inbox.lock();
+            if inbox.given_up {
+                drop(inbox);
+                waiting.put_back(nudge.waiter);
+            } else {
+                inbox.news.push(News::Nudge(nudge));
+                nudged.woken.notify_one();
+            }
+        };
+        shared.waiting.attach(id, Arc::new(nudge));
         let inputs = Inputs::open(shared.log.as_ref(), &group)?;
         let loop_ = Loop {
             group,
@@ -192,22 +202,6 @@ impl Driver {
     }
 }
 
-/// The group's two inputs.
-struct Inputs {
-    commands: Box<dyn Reader>,
-    messages: Box<dyn Reader>,
-}
-
-impl Inputs {
-    fn open(log: &dyn Log, group: &Group) -> Result<Inputs, WalError> {
-        let (commands, messages) = group.input_positions();
-        Ok(Inputs {
-            commands: log.open_reader(Partition::commands(group.id()), commands)?,
-            messages: log.open_reader(Partition::messages(group.id()), messages)?,
-        })
-    }
-}
-
 /// Records and bytes taken from an input at a time.
 const POLL_RECORDS: usize = 1024;
 const POLL_BYTES: usize = 4 << 20;
@@ -238,6 +232,16 @@ impl Loop {
         if end.is_err() {
             let unanswered = self.group.give_up();
             self.refuse(unanswered);
+            // Consumers that were on their way here wait for others.
+            let mut inbox = self.signal.inbox.lock();
+            inbox.given_up = true;
+            let news = std::mem::take(&mut inbox.news);
+            drop(inbox);
+            for item in news {
+                if let News::Nudge(nudge) = item {
+                    self.shared.waiting.put_back(nudge.waiter);
+                }
+            }
         }
         end
     }
@@ -478,12 +482,5 @@ impl WriteBackThread {
             // A panic there has already failed the groups that waited for it.
             let _ = thread.join();
         }
-    }
-}
-
-impl GroupSetup {
-    /// Whether this is the metadata group.
-    pub fn is_metadata(&self) -> bool {
-        self.id == GroupId::METADATA
     }
 }

@@ -50,6 +50,13 @@ pub struct GroupSetup {
     pub base: Arc<dyn Base>,
 }
 
+impl GroupSetup {
+    /// Whether this is the metadata group.
+    pub fn is_metadata(&self) -> bool {
+        self.id == GroupId::METADATA
+    }
+}
+
 /// Which group a key belongs to.
 ///
 /// Fixed when the data directory or cluster is made: the number of groups never changes under existing data.

@@ -94,7 +94,13 @@ impl Fencing {
         }
         // What lies before the barrier may be applied while that is on its way.
         changelog.apply(store)?;
-        Ok(self.term.is_some_and(|term| changelog.position >= term))
+        let Some(term) = self.term else {
+            return Ok(false);
+        };
+        if changelog.barrier > term {
+            return Err(WalError::Fenced(writer_id(self.id).0).into());
+        }
+        Ok(changelog.position >= term)
     }
 
     fn hear(&mut self, log: &dyn Log, outcome: Outcome) -> Result<(), EngineError> {
@@ -144,18 +150,47 @@ impl Fencing {
     }
 }
 
-/// Opens the group's writer, which fences every earlier owner, commits a barrier, and applies the changelog up to it:
-/// the store is then the fold of all committed changes. Returns the writer, the term (the barrier's position) and what
-/// was applied.
+/// Starting anew from what is committed, as a step function: for the owner of a group whose commit did not end well (its
+/// store has dropped what was under way), and for one that begins.
+pub struct Recovery {
+    fencing: Fencing,
+    changelog: Changelog,
+}
+
+impl Recovery {
+    /// Opens the group's writer, which fences every earlier owner, and starts to commit a barrier.
+    ///
+    /// # Errors
+    /// [`EngineError::BaseTooOld`], and nobody is fenced; the log failed.
+    pub fn begin(log: &dyn Log, id: GroupId, store: &Store) -> Result<Recovery, EngineError> {
+        let changelog = Changelog::open(log, id, store)?;
+        let fencing = Fencing::begin(log, id)?;
+        Ok(Recovery { fencing, changelog })
+    }
+
+    /// Goes as far as it can without waiting. Says whether the store holds all committed changes.
+    ///
+    /// # Errors
+    /// Another owner has opened the writer meanwhile ([`WalError::Fenced`]); the log or the store failed.
+    pub fn step(&mut self, log: &dyn Log, store: &mut Store) -> Result<bool, EngineError> {
+        self.fencing.step(log, &mut self.changelog, store)
+    }
+
+    /// The writer and the term (the barrier's position), once [`Recovery::step`] said that it is done.
+    pub fn finish(self) -> Option<(Box<dyn Writer>, Position)> {
+        self.fencing.finish()
+    }
+}
+
+/// A [`Recovery`] to its end. Returns the writer, the term (the barrier's position) and what was applied.
 pub(crate) fn take_over(
     log: &dyn Log,
     id: GroupId,
     store: &mut Store,
 ) -> Result<(Box<dyn Writer>, Position, Replayed), EngineError> {
-    let mut changelog = Changelog::open(log, id, store)?;
-    let fencing = Fencing::begin(log, id)?;
-    let (writer, term) = fencing.run(log, &mut changelog, store)?;
-    Ok((writer, term, changelog.replayed))
+    let mut recovery = Recovery::begin(log, id, store)?;
+    let (writer, term) = recovery.fencing.run(log, &mut recovery.changelog, store)?;
+    Ok((writer, term, recovery.changelog.replayed))
 }
 
 /// Applies every whole batch that the log shows now, from the store's applied position on, without becoming the owner:
@@ -179,6 +214,8 @@ pub(crate) struct Changelog {
     /// Of the last record read.
     pub(crate) position: Position,
     pub(crate) replayed: Replayed,
+    /// The last barrier read.
+    barrier: Position,
     /// Whether the last [`Changelog::apply`] found records.
     moved: bool,
 }
@@ -203,6 +240,7 @@ impl Changelog {
             batch_bytes: 0,
             position: after,
             replayed: Replayed::default(),
+            barrier: Position::START,
             moved: false,
         })
     }
@@ -235,6 +273,7 @@ impl Changelog {
                         return Err(index::StoreError::Corrupt(what).into());
                     }
                     self.batch_bytes = 0;
+                    self.barrier = position;
                 }
             }
             self.position = position;
