@@ -92,11 +92,14 @@ impl Fencing {
                 Err(mpsc::TryRecvError::Disconnected) => return Err(WalError::Closed.into()),
             }
         }
-        // What lies before the barrier may be applied while that is on its way.
-        changelog.apply(store)?;
         let Some(term) = self.term else {
+            // What lies before the barrier may be applied while that is on its way, if it is durable.
+            if !log.shows_undurable() {
+                changelog.apply(store)?;
+            }
             return Ok(false);
         };
+        changelog.apply(store)?;
         if changelog.barrier > term {
             return Err(WalError::Fenced(writer_id(self.id).0).into());
         }
