@@ -13,7 +13,7 @@ endif
 BIN := $(CARGO_TARGET_DIR)/release
 DATA ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/ironhorse
 
-.PHONY: help deps build run dist test check bench fuzz clean
+.PHONY: help deps build run dist test check bench fuzz simulate clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,14 @@ bench: build ## Measures: the gRPC ceiling, then the server under load
 SECONDS ?= 30
 fuzz: deps ## Feeds every decoder and command with made-up input, SECONDS=30 each (TARGET=NAME: only that one)
 	@SECONDS_EACH="$(SECONDS)" scripts/fuzz $(TARGET)
+
+SEEDS ?= 10000
+STEPS ?= 2000
+FIRST ?= 1
+LEAST ?= $(if $(shell test $(SEEDS) -ge 10000 && echo 1),100,0)
+simulate: deps ## Servers, groups, log and clock simulated: SEEDS=10000 of STEPS=2000 from FIRST=1 on, or the one SEED=N
+	SEEDS=$(SEEDS) STEPS=$(STEPS) FIRST=$(FIRST) LEAST=$(LEAST) $(if $(SEED),SEED=$(SEED)) \
+		cargo test --release --locked -p ironhorse-runtime --test it simulation::simulate -- --ignored --nocapture
 
 clean: ## Removes what was built
 	cargo clean

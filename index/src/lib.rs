@@ -19,6 +19,7 @@
 mod arena;
 mod base;
 pub mod changelog;
+mod checkpoint;
 mod committed;
 mod error;
 mod family;
@@ -35,10 +36,13 @@ pub mod testing;
 pub use arena::Arena;
 pub use base::{Applied, Base, BaseChange, BaseScan, KeyRange};
 pub use changelog::Change;
+pub use checkpoint::{
+    CheckpointFile, CheckpointSink, CheckpointSource, Checkpoints, Manifest, Shipment,
+};
 pub use committed::{Gathered, ReadHandle, WriteBack};
 pub use error::StoreError;
 pub use family::Family;
 pub use global::{GlobalStore, GlobalView};
-pub use memory::MemoryBase;
+pub use memory::{MemoryBase, MemorySink};
 pub use schema::{EntryChange, NoIndexes, Schema, changes_of_entries};
 pub use store::{Load, MAX_ROW_BYTES, Options, Savepoint, Sealed, Store};

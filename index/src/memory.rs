@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use wal::Position;
 
 use crate::layer::is_empty;
-use crate::{Applied, Base, BaseChange, BaseScan, Family, KeyRange, StoreError};
+use crate::{
+    Applied, Base, BaseChange, BaseScan, CheckpointFile, CheckpointSink, CheckpointSource,
+    Checkpoints, Family, KeyRange, Manifest, StoreError,
+};
 
 #[derive(Debug, Clone, Default)]
 struct State {
@@ -124,12 +127,142 @@ impl Iterator for Scan {
     }
 }
 
+/// A file a family: its rows, each as the length of the key (u32), the key, the length of the value, the value.
+struct Copied {
+    manifest: Manifest,
+    files: Vec<Bytes>,
+}
+
+const NAMES: [&str; 3] = ["state", "index", "queue"];
+
+impl Checkpoints for MemoryBase {
+    fn checkpoint(&self) -> Result<Box<dyn CheckpointSource>, StoreError> {
+        let state = self.now.lock().clone();
+        let files: Vec<Bytes> = state.rows.iter().map(encode).collect();
+        let sizes = NAMES.iter().zip(&files).map(|(name, file)| CheckpointFile {
+            name: (*name).to_owned(),
+            bytes: file.len() as u64,
+        });
+        let manifest = Manifest {
+            applied: state.applied,
+            files: sizes.collect(),
+        };
+        Ok(Box::new(Copied { manifest, files }))
+    }
+}
+
+impl CheckpointSource for Copied {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn read(&mut self, file: usize, offset: u64, max: usize) -> Result<Bytes, StoreError> {
+        let rest = self
+            .files
+            .get(file)
+            .and_then(|file| file.get(usize::try_from(offset).ok()?..))
+            .ok_or_else(|| StoreError::Base(format!("no offset {offset} in file {file}")))?;
+        Ok(Bytes::copy_from_slice(&rest[..rest.len().min(max)]))
+    }
+}
+
+/// Takes a [`MemoryBase`] in.
+#[derive(Debug, Default)]
+pub struct MemorySink {
+    target: MemoryBase,
+    applied: Option<Applied>,
+    files: [BytesMut; 3],
+}
+
+impl MemorySink {
+    /// Replaces what is in `target`, when all is there.
+    pub fn new(target: MemoryBase) -> MemorySink {
+        MemorySink {
+            target,
+            ..MemorySink::default()
+        }
+    }
+}
+
+impl CheckpointSink for MemorySink {
+    fn begin(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
+        if !manifest.files.iter().map(|file| &*file.name).eq(NAMES) {
+            let why = "a checkpoint is not one of a base in memory";
+            return Err(StoreError::Corrupt(why.to_owned()));
+        }
+        self.applied.clone_from(&manifest.applied);
+        Ok(())
+    }
+
+    fn append(&mut self, file: usize, bytes: Bytes) -> Result<(), StoreError> {
+        let file = self
+            .files
+            .get_mut(file)
+            .ok_or_else(|| StoreError::Corrupt(format!("a checkpoint with a file {file}")))?;
+        file.put(bytes);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Arc<dyn Base>, StoreError> {
+        let mut state = State {
+            applied: self.applied,
+            ..State::default()
+        };
+        for (rows, file) in state.rows.iter_mut().zip(self.files) {
+            *rows = decode(file.freeze())
+                .ok_or_else(|| StoreError::Corrupt("a checkpoint's row is cut off".to_owned()))?;
+        }
+        *self.target.now.lock() = state;
+        self.target.flush()?;
+        Ok(Arc::new(self.target))
+    }
+}
+
+fn encode(rows: &imbl::OrdMap<Bytes, Bytes>) -> Bytes {
+    let mut file = BytesMut::new();
+    for (key, value) in rows {
+        for part in [key, value] {
+            file.put_u32(part.len() as u32);
+            file.put_slice(part);
+        }
+    }
+    file.freeze()
+}
+
+fn decode(mut file: Bytes) -> Option<imbl::OrdMap<Bytes, Bytes>> {
+    fn part(file: &mut Bytes) -> Option<Bytes> {
+        let len = file.try_get_u32().ok()? as usize;
+        (len <= file.len()).then(|| file.split_to(len))
+    }
+    let mut rows = imbl::OrdMap::new();
+    while !file.is_empty() {
+        rows.insert(part(&mut file)?, part(&mut file)?);
+    }
+    Some(rows)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn keeps_base_contract() {
-        crate::testing::base_contract(&MemoryBase::new());
+        let base = MemoryBase::new();
+        crate::testing::base_contract(&base);
+        crate::testing::checkpoint_contract(&base, &|| Box::new(MemorySink::default()));
+        let fresh = MemoryBase::new();
+        crate::testing::checkpoint_contract(&fresh, &|| Box::new(MemorySink::default()));
+    }
+
+    #[test]
+    fn files_that_are_cut_off_are_refused() {
+        let rows: imbl::OrdMap<Bytes, Bytes> = [(Bytes::from("key"), Bytes::from("value"))]
+            .into_iter()
+            .collect();
+        let whole = encode(&rows);
+        assert_eq!(decode(whole.clone()), Some(rows));
+        for cut in 1..whole.len() {
+            assert_eq!(decode(whole.slice(..cut)), None, "cut at {cut}");
+        }
     }
 }

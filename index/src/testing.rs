@@ -10,7 +10,10 @@ use parking_lot::Mutex;
 use wal::Position;
 
 use crate::layer::is_empty;
-use crate::{Applied, Base, BaseChange, BaseScan, Family, KeyRange, MemoryBase, StoreError};
+use crate::{
+    Applied, Base, BaseChange, BaseScan, CheckpointSink, Checkpoints, Family, KeyRange, MemoryBase,
+    Shipment, StoreError,
+};
 
 /// A [`MemoryBase`] that keeps a tombstone of each deleted row for ever, as a disk does for a while, and counts those that
 /// scans step over. Clones share everything.
@@ -225,4 +228,62 @@ pub fn base_contract(base: &dyn Base) {
         base.durable().ok().flatten().map(Position::to_u64),
         Some(12)
     );
+}
+
+/// Checks that a base can be shipped, also while it is written, to a sink that `fresh` makes.
+///
+/// # Panics
+/// It cannot.
+pub fn checkpoint_contract(base: &dyn Checkpoints, fresh: &dyn Fn() -> Box<dyn CheckpointSink>) {
+    use Family::{Index, Queue, State};
+    let all = KeyRange::prefix(b"");
+    for round in 0..3 {
+        let source = base.checkpoint();
+        let Ok(source) = source else {
+            assert!(source.is_ok(), "no checkpoint");
+            return;
+        };
+        let expected: Vec<_> = Family::ALL.map(|family| rows(base, family, &all)).into();
+        let applied = base.applied().ok();
+        let shipment = Shipment::begin(source, fresh());
+        let Ok(mut shipment) = shipment else {
+            assert!(shipment.is_ok(), "no shipment");
+            return;
+        };
+        // What is written meanwhile is not in it.
+        let more = [
+            (State, "k", Some("changed")),
+            (State, ["x", "y", "z"][round], Some("")),
+            (Index, "i", Some("i")),
+            (Queue, "q", Some("q")),
+        ];
+        write(base, 10 + round as u64, &more);
+        while matches!(shipment.step(5), Ok(true)) {}
+        let (shipped, total) = shipment.progress();
+        assert_eq!(shipped, total);
+        let copy = shipment.finish();
+        let Ok(copy) = copy else {
+            assert!(copy.is_ok(), "the copy does not open: {:?}", copy.err());
+            return;
+        };
+        let found: Vec<_> = Family::ALL.map(|family| rows(&*copy, family, &all)).into();
+        assert_eq!(found, expected, "the copy is not what was written");
+        assert_eq!(copy.applied().ok(), applied);
+        assert_eq!(
+            copy.durable().ok(),
+            applied.map(|applied| applied.map(|applied| applied.position)),
+            "the copy is durable"
+        );
+    }
+    let unfinished = base
+        .checkpoint()
+        .and_then(|source| Shipment::begin(source, fresh()))
+        .and_then(Shipment::finish);
+    assert!(unfinished.is_err(), "opened before it was complete");
+}
+
+fn rows(base: &dyn Base, family: Family, range: &KeyRange) -> Vec<Option<(Bytes, Bytes)>> {
+    let rows = base.scan(family, range, false);
+    rows.map(|rows| rows.map(Result::ok).collect())
+        .unwrap_or_default()
 }

@@ -252,9 +252,13 @@ fn open_engine(
         options,
     );
     let engine = engine.map_err(|error| match error {
-        EngineError::Log(WalError::Truncated { partition, .. }) => ServerError(format!(
+        EngineError::BaseTooOld { group, .. }
+        | EngineError::Log(WalError::Truncated {
+            partition: wal::Partition { group, .. },
+            ..
+        }) => ServerError(format!(
             "the store {} is older than the log reaches back: {RESTORE}",
-            dir.group(partition.group).display()
+            dir.group(group).display()
         )),
         other => fail(&other),
     })?;

@@ -26,6 +26,8 @@ mod position;
 mod record;
 
 pub use error::{AppendError, WalError};
-pub use log::{Append, Log, Notify, OnCommit, Outcome, Reader, Transaction, Writer, WriterId};
+pub use log::{
+    Append, Backlog, Log, Notify, OnCommit, Outcome, Reader, Transaction, Writer, WriterId,
+};
 pub use position::Position;
 pub use record::{GroupId, Partition, Record, Topic};

@@ -93,6 +93,28 @@ pub trait Log: Send + Sync + 'static {
 
     /// Bytes written to the log's medium since it was opened: for benchmarks and metrics. 0 where it is not known.
     fn bytes_written(&self) -> u64;
+
+    /// Whether readers may see records that are not durable yet (see [`Reader`]): then nothing that outlives the process
+    /// may be made of them without a commit of one's own.
+    fn shows_undurable(&self) -> bool {
+        false
+    }
+
+    /// How much a reader of `partition` that stands at `after` still has to read: for progress and metrics only.
+    /// Positions are opaque, so only the log can tell. An estimate, never too low by more than what is appended
+    /// meanwhile; `None` where it is not known.
+    fn backlog(&self, _partition: Partition, _after: Position) -> Option<Backlog> {
+        None
+    }
+}
+
+/// What a reader still has to read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Records.
+    pub records: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
 }
 
 /// A transactional writer.
@@ -116,6 +138,9 @@ pub trait Writer: Send {
 pub trait Reader: Send {
     /// The next records, at most `max_records` and about `max_bytes` (at least one record if there is one); empty when
     /// there is nothing new. Never blocks for new records.
+    ///
+    /// # Errors
+    /// [`WalError::Truncated`] if records that this reader has not seen have been dropped.
     fn poll(
         &mut self,
         max_records: usize,

@@ -86,3 +86,10 @@ pub struct Record {
     /// When it was made, in milliseconds since the epoch, by the maker's clock.
     pub time_ms: i64,
 }
+
+impl Record {
+    /// Bytes of key and value.
+    pub fn size(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}

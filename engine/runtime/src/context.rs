@@ -1,6 +1,6 @@
 //! What a processor may see and do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use index::{Family, GlobalView, KeyRange, Savepoint, Store, StoreError};
@@ -8,8 +8,9 @@ use prost::Message;
 use wal::{GroupId, Position};
 
 use crate::commit::{Event, Recorded, Taken};
+use crate::group::InFlight;
 use crate::queue::Entry;
-use crate::{RequestId, Waiter, Waiting, timer};
+use crate::{RequestId, Waiter, Waiting, queue, timer};
 
 /// What a batch does beside changing rows. Released after the commit, or undone.
 #[derive(Default)]
@@ -43,6 +44,9 @@ pub struct Context<'a> {
     pub(crate) waiting: &'a Waiting,
     pub(crate) global: &'a GlobalView,
     pub(crate) backlogged: &'a BTreeSet<Bytes>,
+    pub(crate) cursors: &'a BTreeMap<Bytes, u64>,
+    pub(crate) in_flight: &'a VecDeque<InFlight>,
+    pub(crate) recorded_takes: &'a mut Option<VecDeque<Option<Waiter>>>,
     pub(crate) now_ms: i64,
     pub(crate) timer_floor_ms: i64,
     pub(crate) next_sequence: &'a mut u64,
@@ -164,8 +168,9 @@ impl Context<'_> {
     /// The consumer that has waited longest at `queue`, unless earlier entries of this group wait for one too. What it
     /// is then given with [`Context::deliver`] counts as claimed in this commit.
     pub fn take_waiter(&mut self, queue: &Bytes) -> Option<Waiter> {
-        let behind = self.backlogged.contains(queue) || self.effects.queues.contains_key(queue);
-        let waiter = if behind {
+        let waiter = if let Some(recorded) = self.recorded_takes {
+            recorded.pop_front().flatten()
+        } else if self.is_behind(queue) {
             None
         } else {
             self.waiting.take(queue)
@@ -178,6 +183,23 @@ impl Context<'_> {
             self.effects.taken.push(waiter.clone());
         }
         waiter
+    }
+
+    /// Whether earlier entries of this group wait in `queue`.
+    fn is_behind(&mut self, queue: &Bytes) -> bool {
+        self.backlogged.contains(queue)
+            || self.effects.queues.contains_key(queue)
+            || self.is_queued_in_flight(queue)
+    }
+
+    /// Whether a batch whose commit is under way has left an entry in `queue`, which nobody has been told of yet.
+    fn is_queued_in_flight(&mut self, queue: &Bytes) -> bool {
+        let from = self.in_flight.iter();
+        let from = from.filter_map(|batch| batch.effects.queues.get(queue));
+        let Some(from) = from.max() else { return false };
+        let floor = self.cursors.get(queue).copied().unwrap_or(0).max(*from);
+        // If the store fails here, it fails the batch when it is sealed; until then nobody is served out of turn.
+        queue::first(self.store, queue, floor).map_or(true, |first| first.is_some())
     }
 
     /// Hands `payload` to a consumer, after the commit, at most once.

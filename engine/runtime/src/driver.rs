@@ -1,4 +1,4 @@
-//! The thread that drives a group, and the one that writes back.
+//! The thread that drives a group.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -7,32 +7,19 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use index::{GlobalStore, ReadHandle, Store, WriteBack};
 use parking_lot::{Condvar, Mutex};
-use wal::{GroupId, Log, Outcome, Partition, Position, Reader, WalError, Writer};
+use wal::{Log, Outcome, Partition, Position, WalError, Writer};
 
 use crate::commit::CommitRecord;
 use crate::engine::{EngineOptions, GroupSetup};
 use crate::group::Released;
-use crate::recovery::take_over;
+use crate::host::{Clock, Health, Outlet};
+use crate::inputs::Inputs;
+use crate::recovery::{take_over, writer_id};
 use crate::scheduler::Scheduler;
 use crate::write_back::Job;
-use crate::{Batch, EngineError, Group, Nudge, Replies, SubmitError, Waiting};
-
-/// The wall clock, as the only thing that tells time.
-pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since the epoch.
-    fn now_ms(&self) -> i64;
-}
-
-/// How a group is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    /// It executes commands.
-    Running,
-    /// It was stopped in good order.
-    Stopped,
-    /// It was given up; the text says why.
-    Failed(String),
-}
+use crate::{
+    Application, Batch, EngineError, Group, Nudge, Owned, Replies, RequestId, SubmitError, Waiting,
+};
 
 /// What a driver shares with the rest of the process.
 pub(crate) struct Shared {
@@ -44,22 +31,6 @@ pub(crate) struct Shared {
     pub write_back: Sender<Job>,
     pub scheduler: Arc<Scheduler>,
     pub outlet: Arc<dyn Outlet>,
-}
-
-/// Where what a commit released is handed out: answers to callers, entries to consumers.
-pub trait Outlet: std::fmt::Debug + Send + Sync {
-    /// Does `work`, soon and once. It does not block.
-    fn hand_out(&self, work: Box<dyn FnOnce() + Send>);
-}
-
-/// Hands out on the group's own thread.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Inline;
-
-impl Outlet for Inline {
-    fn hand_out(&self, work: Box<dyn FnOnce() + Send>) {
-        work();
-    }
 }
 
 pub(crate) enum News {
@@ -80,7 +51,18 @@ pub(crate) struct Inbox {
     inputs: bool,
     /// The scheduler wants a report.
     report: bool,
-    stop: bool,
+    phase: Phase,
+}
+
+/// How long the inbox is read.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Running,
+    /// Until nothing is under way any more.
+    Stopping,
+    /// No more.
+    GivenUp,
 }
 
 /// Wakes the driver's thread.
@@ -113,12 +95,36 @@ impl Driver {
     ) -> Result<Driver, EngineError> {
         let id = setup.id;
         let mut store = Store::open(setup.base, setup.app.schema(), options.store.clone())?;
-        let reader = store.reader();
         let (writer, term, replayed) = take_over(shared.log.as_ref(), id, &mut store)?;
+        let owned = Owned {
+            id,
+            store,
+            writer,
+            term,
+            replayed,
+        };
+        Driver::run(owned, setup.app, shared, options)
+    }
+
+    /// Runs a group that was taken over.
+    pub(crate) fn run(
+        owned: Owned,
+        app: Arc<dyn Application>,
+        shared: Shared,
+        options: &EngineOptions,
+    ) -> Result<Driver, EngineError> {
+        let Owned {
+            id,
+            store,
+            writer,
+            term,
+            replayed,
+        } = owned;
+        let reader = store.reader();
         tracing::info!(group = %id, term = %term, batches = replayed.batches, records = replayed.records, "group taken over");
         let group = Group::open(
             id,
-            setup.app,
+            app,
             store,
             Arc::clone(&shared.waiting),
             Arc::clone(&shared.global),
@@ -138,11 +144,18 @@ impl Driver {
             };
             shared.log.subscribe(partition, Arc::new(notify));
         }
-        let nudged = Arc::clone(&signal);
-        shared.waiting.attach(
-            id,
-            Arc::new(move |nudge| nudged.tell(|inbox| inbox.news.push(News::Nudge(nudge)))),
-        );
+        let (nudged, waiting) = (Arc::clone(&signal), Arc::clone(&shared.waiting));
+        let nudge = move |nudge: Nudge| {
+            let mut inbox = nudged.inbox.lock();
+            if inbox.phase == Phase::GivenUp {
+                drop(inbox);
+                waiting.put_back(nudge.waiter);
+            } else {
+                inbox.news.push(News::Nudge(nudge));
+                nudged.woken.notify_one();
+            }
+        };
+        shared.waiting.attach(id, Arc::new(nudge));
         let inputs = Inputs::open(shared.log.as_ref(), &group)?;
         let loop_ = Loop {
             group,
@@ -193,28 +206,16 @@ impl Driver {
     }
 
     pub(crate) fn stop(&mut self) {
-        self.signal.tell(|inbox| inbox.stop = true);
+        self.signal.tell(|inbox| {
+            if inbox.phase == Phase::Running {
+                inbox.phase = Phase::Stopping;
+            }
+        });
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             *self.health.lock() = Health::Failed("the group's thread panicked".to_owned());
         }
-    }
-}
-
-/// The group's two inputs.
-struct Inputs {
-    commands: Box<dyn Reader>,
-    messages: Box<dyn Reader>,
-}
-
-impl Inputs {
-    fn open(log: &dyn Log, group: &Group) -> Result<Inputs, WalError> {
-        let (commands, messages) = group.input_positions();
-        Ok(Inputs {
-            commands: log.open_reader(Partition::commands(group.id()), commands)?,
-            messages: log.open_reader(Partition::messages(group.id()), messages)?,
-        })
     }
 }
 
@@ -243,6 +244,25 @@ struct Loop {
 
 impl Loop {
     fn run(mut self) -> Result<(), EngineError> {
+        let end = self.run_until_stopped();
+        if end.is_err() {
+            let unanswered = self.group.give_up();
+            self.refuse(unanswered);
+            // Consumers that were on their way here wait for others.
+            let mut inbox = self.signal.inbox.lock();
+            inbox.phase = Phase::GivenUp;
+            let news = std::mem::take(&mut inbox.news);
+            drop(inbox);
+            for item in news {
+                if let News::Nudge(nudge) = item {
+                    self.shared.waiting.put_back(nudge.waiter);
+                }
+            }
+        }
+        end
+    }
+
+    fn run_until_stopped(&mut self) -> Result<(), EngineError> {
         let mut more = true;
         loop {
             let (news, stop) = self.wait(more);
@@ -263,7 +283,7 @@ impl Loop {
         let mut inbox = self.signal.inbox.lock();
         let report = std::mem::take(&mut inbox.report);
         if inbox.news.is_empty() && !report && !(room && (more || inbox.inputs)) {
-            let pause = if inbox.stop || self.hold {
+            let pause = if inbox.phase != Phase::Running || self.hold {
                 // Commits or a write-back are still under way.
                 SOON
             } else if room {
@@ -278,7 +298,8 @@ impl Loop {
                 self.signal.woken.wait_for(&mut inbox, pause);
             }
         }
-        (std::mem::take(&mut inbox.news), inbox.stop)
+        let stop = inbox.phase != Phase::Running;
+        (std::mem::take(&mut inbox.news), stop)
     }
 
     /// Whether another commit may be started.
@@ -409,15 +430,11 @@ impl Loop {
         let id = self.group.id();
         tracing::warn!(group = %id, ?outcome, "a commit did not end well; starting from the committed state");
         self.epoch += 1;
-        for request in self.group.discard() {
-            let why = "the outcome is not known yet; submit again under the same id".to_owned();
-            self.shared
-                .replies
-                .answer(request, Err(SubmitError::Unavailable(why)));
-        }
         if outcome == Outcome::Fenced {
-            return Err(WalError::Fenced(format!("group.{id}")).into());
+            return Err(WalError::Fenced(writer_id(id).0).into());
         }
+        let unanswered = self.group.discard();
+        self.refuse(unanswered);
         let (writer, term, _) = take_over(self.shared.log.as_ref(), id, self.group.store_mut())?;
         self.writer = writer;
         self.group.restored(term)?;
@@ -425,8 +442,17 @@ impl Loop {
         Ok(())
     }
 
+    fn refuse(&self, unanswered: Vec<RequestId>) {
+        for request in unanswered {
+            let why = "the outcome is not known yet; submit again under the same id".to_owned();
+            self.shared
+                .replies
+                .answer(request, Err(SubmitError::Unavailable(why)));
+        }
+    }
+
     /// Stopping in good order: everything that is committed goes to the base store.
-    fn finish(mut self) -> Result<(), EngineError> {
+    fn finish(&mut self) -> Result<(), EngineError> {
         if let Some(work) = self.group.start_write_back(true) {
             work.run()?;
             let position = work.applied().position;
@@ -435,22 +461,5 @@ impl Loop {
             self.trim(position, &inputs);
         }
         Ok(())
-    }
-}
-
-impl std::fmt::Display for Health {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Health::Running => f.write_str("running"),
-            Health::Stopped => f.write_str("stopped"),
-            Health::Failed(why) => write!(f, "failed: {why}"),
-        }
-    }
-}
-
-impl GroupSetup {
-    /// Whether this is the metadata group.
-    pub fn is_metadata(&self) -> bool {
-        self.id == GroupId::METADATA
     }
 }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use index::{Base, GlobalStore, Options, ReadHandle, StoreError};
 use parking_lot::Mutex;
-use wal::{GroupId, Log, Partition, WalError};
+use wal::{GroupId, Log, Partition, Position, WalError};
 
-use crate::driver::{Driver, Inline, Outlet, Shared};
+use crate::driver::{Driver, Shared};
+use crate::host::{Inline, Outlet};
 use crate::scheduler::Scheduler;
 use crate::write_back::WriteBackThread;
 use crate::{
-    Application, Bounds, Clock, Command, Health, Limits, Replies, RequestId, SubmitError, Waiting,
+    Application, Bounds, Clock, Command, Health, Limits, Owned, Replies, RequestId, SubmitError,
+    Waiting,
 };
 
 /// The engine cannot start or go on.
@@ -24,6 +26,18 @@ pub enum EngineError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The log has dropped what the base lacks.
+    #[error(
+        "the base of group {group} has come to position {base}, and the log begins only after {start}: throw the base away and restore it from a newer checkpoint or backup"
+    )]
+    BaseTooOld {
+        /// The group.
+        group: GroupId,
+        /// How far the base has come.
+        base: Position,
+        /// After which position the log can be read.
+        start: Position,
+    },
     /// Something else; the text says what to do.
     #[error("{0}")]
     Start(String),
@@ -37,6 +51,13 @@ pub struct GroupSetup {
     pub app: Arc<dyn Application>,
     /// Where its state is kept.
     pub base: Arc<dyn Base>,
+}
+
+impl GroupSetup {
+    /// Whether this is the metadata group.
+    pub fn is_metadata(&self) -> bool {
+        self.id == GroupId::METADATA
+    }
 }
 
 /// Which group a key belongs to.
@@ -154,7 +175,28 @@ impl Engine {
         options: &EngineOptions,
     ) -> Result<(), EngineError> {
         let id = setup.id;
-        let shared = Shared {
+        let driver = Driver::start(setup, self.shared(options), options)?;
+        self.readers.insert(id, driver.reader());
+        self.drivers.lock().insert(id, driver);
+        Ok(())
+    }
+
+    /// Runs a group that a standby of this process has taken over.
+    pub fn adopt(
+        &mut self,
+        owned: Owned,
+        app: Arc<dyn Application>,
+        options: &EngineOptions,
+    ) -> Result<(), EngineError> {
+        let id = owned.id;
+        let driver = Driver::run(owned, app, self.shared(options), options)?;
+        self.readers.insert(id, driver.reader());
+        self.drivers.lock().insert(id, driver);
+        Ok(())
+    }
+
+    fn shared(&self, options: &EngineOptions) -> Shared {
+        Shared {
             log: Arc::clone(&self.log),
             clock: Arc::clone(&self.clock),
             waiting: Arc::clone(&self.waiting),
@@ -163,11 +205,7 @@ impl Engine {
             write_back: self.write_back.lock().sender(),
             scheduler: Arc::clone(&self.scheduler),
             outlet: Arc::clone(&options.outlet),
-        };
-        let driver = Driver::start(setup, shared, options)?;
-        self.readers.insert(id, driver.reader());
-        self.drivers.lock().insert(id, driver);
-        Ok(())
+        }
     }
 
     /// Which group a key belongs to.

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A [`Group`] is a step function, (inputs, time) → (transaction, outputs): in production [`Driver`] runs it on a
-//! thread, in a simulation a seeded scheduler does.
+//! thread, in a simulation a seeded scheduler does. So is a [`Standby`], which follows a group's changelog and takes over.
 #![deny(missing_docs)]
 
 mod application;
@@ -25,24 +25,31 @@ mod driver;
 mod engine;
 mod envelope;
 mod group;
+mod host;
+mod inputs;
 mod queue;
 mod recovery;
 mod replies;
 mod scheduler;
+mod standby;
+mod standby_driver;
 mod timer;
 mod waiting;
 mod write_back;
 
 pub use application::{Application, Rejection, RejectionCode};
-pub use commit::CommitRecord;
+pub use commit::{Claimed, CommitRecord, Event, GlobalSeen, Recorded, Taken, Tick};
 pub use context::{Context, Mark};
-pub use driver::{Clock, Driver, Health, Inline, Outlet};
+pub use driver::Driver;
 pub use engine::{Engine, EngineError, EngineOptions, GroupSetup, Route};
 pub use envelope::{Command, RequestId};
 pub use group::{Batch, Group, Limits, Nudge, Released};
+pub use host::{Clock, Health, Inline, Outlet};
 pub use queue::{Entry, backlog};
-pub use recovery::fold;
+pub use recovery::{Recovery, Replayed, fold, writer_id};
 pub use replies::{Replies, SubmitError};
 pub use scheduler::{Bounds, Scheduler, Turn};
+pub use standby::{Owned, Progress, Standby, TakeOver};
+pub use standby_driver::StandbyDriver;
 pub use timer::Timer;
 pub use waiting::{Consumer, Waiter, Waiting};

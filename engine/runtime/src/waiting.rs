@@ -73,8 +73,18 @@ impl Waiting {
     }
 
     /// Where `group` is told of consumers that come to claim.
-    pub(crate) fn attach(&self, group: GroupId, nudge: NudgeFn) {
+    pub fn attach(&self, group: GroupId, nudge: Arc<dyn Fn(Nudge) + Send + Sync>) {
         self.state.lock().groups.insert(group, nudge);
+    }
+
+    /// This server no longer owns `group`: no consumer is sent there any more.
+    pub(crate) fn detach(&self, group: GroupId) {
+        let mut state = self.state.lock();
+        state.groups.remove(&group);
+        state.queues.retain(|_, at| {
+            at.backlog.remove(&group);
+            !at.waiters.is_empty() || !at.backlog.is_empty()
+        });
     }
 
     /// A consumer begins to wait for one entry. Returns its ticket, for [`Waiting::withdraw`].

@@ -382,4 +382,8 @@ impl Log for EmbeddedLog {
     fn bytes_written(&self) -> u64 {
         self.inner.written.load(Ordering::Relaxed)
     }
+
+    fn shows_undurable(&self) -> bool {
+        true
+    }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Held, MAX_TRANSACTION, State, Unsynced};
+use super::MAX_TRANSACTION;
+use super::state::{Held, State};
 use crate::{
-    OnCommit, Outcome, Partition, Position, Reader, Record, Transaction, WalError, Writer, WriterId,
+    OnCommit, Partition, Position, Reader, Record, Transaction, WalError, Writer, WriterId,
 };
 
 pub(super) struct MemoryWriter {
@@ -20,9 +21,7 @@ impl Writer for MemoryWriter {
         let size = transaction
             .records
             .iter()
-            .map(|(_, record)| {
-                record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len)
-            })
+            .map(|(_, record)| record.size())
             .sum();
         if size > MAX_TRANSACTION {
             return Err(WalError::TooLarge {
@@ -46,23 +45,9 @@ impl Writer for MemoryWriter {
             });
             return Ok(());
         }
-        let before = state.next;
-        let (position, notify) = state.apply(transaction);
-        let outcome = Outcome::Committed(position);
-        let told = if state.hold_syncs {
-            let told = Some((on_commit, outcome));
-            state.unsynced.push_back(Unsynced { before, told });
-            None
-        } else {
-            Some((on_commit, outcome))
-        };
+        let ended = state.commit(transaction, None, on_commit);
         drop(state);
-        for notify in notify {
-            notify();
-        }
-        if let Some((on_commit, outcome)) = told {
-            on_commit(outcome);
-        }
+        ended.tell();
         Ok(())
     }
 
@@ -84,18 +69,13 @@ impl Reader for MemoryReader {
         max_bytes: usize,
     ) -> Result<Vec<(Position, Record)>, WalError> {
         let mut state = self.state.lock();
-        let visible = state.visible(self.partition);
-        let Some(records) = state.partitions.get(&self.partition) else {
-            return Ok(Vec::new());
-        };
-        let from = records.partition_point(|(position, _)| *position <= self.after);
+        state.polled(self.partition);
+        // What was dropped under a reader is never passed over in silence.
+        state.check_retained(self.partition, self.after)?;
         let mut bytes = 0;
         let mut taken = Vec::new();
-        let shown = records
-            .range(from..)
-            .take_while(|(position, _)| visible(*position));
-        for (position, record) in shown.take(max_records) {
-            bytes += record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len);
+        for (position, record) in state.readable(self.partition, self.after).take(max_records) {
+            bytes += record.size();
             if bytes > max_bytes && !taken.is_empty() {
                 break;
             }

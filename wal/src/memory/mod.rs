@@ -1,23 +1,24 @@
 //! A log in memory, for tests and simulation: deterministic, and unkind when told to be.
 //!
 //! Positions have gaps. A test can hold commits back and decide how one ends (with both truths of an unknown outcome), hold
-//! syncs back, delay what readers see, hold a partition's stable offset, fence, and crash, which loses what was not synced.
+//! syncs back (all, or those of plain appends), delay what readers see, hold a partition's stable offset, fence, and crash,
+//! which loses what was not synced.
 
 mod handles;
+mod state;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use self::handles::{MemoryReader, MemoryWriter};
+use self::state::{Held, State, Syncs, Unsynced};
 use crate::{
-    Append, AppendError, Log, Notify, OnCommit, Outcome, Partition, Position, Reader, Record,
-    Transaction, WalError, Writer, WriterId,
+    Append, AppendError, Backlog, Log, Notify, Outcome, Partition, Position, Reader, Record,
+    WalError, Writer, WriterId,
 };
 
-/// Each record takes this much of the position space, so that nobody may count.
-const GAP: u64 = 3;
 const MAX_TRANSACTION: usize = 16 << 20;
 const MAX_RECORD: usize = 4 << 20;
 
@@ -36,112 +37,10 @@ pub enum Ending {
     UnknownAborted,
 }
 
-struct Held {
-    writer: WriterId,
-    epoch: u64,
-    transaction: Transaction,
-    on_commit: OnCommit,
-}
-
-/// What was written and not yet synced: an append or a transaction.
-struct Unsynced {
-    /// Where the position counter stood before it.
-    before: u64,
-    told: Option<(OnCommit, Outcome)>,
-}
-
-#[derive(Default)]
-struct State {
-    partitions: BTreeMap<Partition, VecDeque<(Position, Record)>>,
-    starts: BTreeMap<Partition, Position>,
-    notify: BTreeMap<Partition, Notify>,
-    epochs: BTreeMap<WriterId, u64>,
-    /// Writers of which a commit did not end well: every later one ends the same way.
-    broken: BTreeMap<WriterId, Outcome>,
-    held: VecDeque<Held>,
-    next: u64,
-    hold: bool,
-    hold_syncs: bool,
-    unsynced: VecDeque<Unsynced>,
-    /// How many polls of its partition a new record stays hidden for.
-    delay: usize,
-    /// Hidden records of each partition, in order, with the polls that are left.
-    hidden: BTreeMap<Partition, VecDeque<(Position, usize)>>,
-    /// Readers of these partitions see nothing behind these positions.
-    stable: BTreeMap<Partition, Position>,
-    refuse_appends: Option<AppendError>,
-    bytes: u64,
-}
-
 /// See the module. Clones are the same log, so that it survives a simulated restart.
 #[derive(Clone, Default)]
 pub struct MemoryLog {
     state: Arc<Mutex<State>>,
-}
-
-impl State {
-    fn put(&mut self, partition: Partition, record: Record) -> Position {
-        self.next += GAP;
-        let position = Position::from_u64(self.next);
-        self.bytes +=
-            (record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len)) as u64;
-        self.partitions
-            .entry(partition)
-            .or_default()
-            .push_back((position, record));
-        if self.delay > 0 {
-            let hidden = self.hidden.entry(partition).or_default();
-            hidden.push_back((position, self.delay));
-        }
-        position
-    }
-
-    /// One poll of a partition has come: what it may see.
-    fn visible(&mut self, partition: Partition) -> impl Fn(Position) -> bool + use<> {
-        let stable = self.stable.get(&partition).copied();
-        let mut first_hidden = None;
-        if let Some(hidden) = self.hidden.get_mut(&partition) {
-            for (_, polls) in hidden.iter_mut() {
-                *polls = polls.saturating_sub(1);
-            }
-            while hidden.front().is_some_and(|(_, polls)| *polls == 0) {
-                hidden.pop_front();
-            }
-            first_hidden = hidden.front().map(|(position, _)| *position);
-        }
-        move |position| {
-            stable.is_none_or(|stable| position <= stable)
-                && first_hidden.is_none_or(|hidden| position < hidden)
-        }
-    }
-
-    /// Everything that was written becomes durable; returns who is to be told what, in order.
-    fn sync(&mut self) -> Vec<(OnCommit, Outcome)> {
-        let unsynced = std::mem::take(&mut self.unsynced);
-        unsynced
-            .into_iter()
-            .filter_map(|frame| frame.told)
-            .collect()
-    }
-
-    fn apply(&mut self, transaction: Transaction) -> (Position, Vec<Notify>) {
-        let mut last = Position::from_u64(self.next);
-        let mut notify = Vec::new();
-        for (partition, record) in transaction.records {
-            last = self.put(partition, record);
-            notify.extend(self.notify.get(&partition).cloned());
-        }
-        (last, notify)
-    }
-
-    /// Why a writer may not commit any more.
-    fn verdict(&self, writer: &WriterId, epoch: u64) -> Option<Outcome> {
-        if self.epochs.get(writer) == Some(&epoch) {
-            self.broken.get(writer).copied()
-        } else {
-            Some(Outcome::Fenced)
-        }
-    }
 }
 
 impl MemoryLog {
@@ -167,44 +66,55 @@ impl MemoryLog {
 
     /// Ends the oldest held commit. Says whether there was one.
     pub fn release(&self, ending: Ending) -> bool {
+        self.end(|_| true, ending)
+    }
+
+    /// Ends the oldest held commit of one writer. Says whether there was one.
+    pub fn release_of(&self, writer: &WriterId, ending: Ending) -> bool {
+        self.end(|held| held.writer == *writer, ending)
+    }
+
+    fn end(&self, which: impl Fn(&Held) -> bool, ending: Ending) -> bool {
         let mut state = self.state.lock();
-        let Some(held) = state.held.pop_front() else {
+        let place = state.held.iter().position(which);
+        let Some(held) = place.and_then(|place| state.held.remove(place)) else {
             return false;
         };
-        let verdict = state.verdict(&held.writer, held.epoch);
-        let (outcome, notify) = verdict.map_or_else(
-            || {
-                let happens = matches!(ending, Ending::Committed | Ending::UnknownCommitted);
-                let (position, notify) = if happens {
-                    state.apply(held.transaction)
-                } else {
-                    (Position::START, Vec::new())
-                };
-                let outcome = match ending {
-                    Ending::Committed => Outcome::Committed(position),
-                    Ending::Aborted => Outcome::Aborted,
-                    Ending::Fenced => Outcome::Fenced,
-                    Ending::UnknownCommitted | Ending::UnknownAborted => Outcome::Unknown,
-                };
-                if ending != Ending::Committed {
-                    state.broken.insert(held.writer, outcome);
-                }
-                (outcome, notify)
-            },
-            |verdict| (verdict, Vec::new()),
-        );
-        drop(state);
-        for notify in notify {
-            notify();
+        if let Some(verdict) = state.verdict(&held.writer, held.epoch) {
+            drop(state);
+            (held.on_commit)(verdict);
+            return true;
         }
-        (held.on_commit)(outcome);
+        let outcome = match ending {
+            Ending::Committed => None,
+            Ending::Aborted => Some(Outcome::Aborted),
+            Ending::Fenced => Some(Outcome::Fenced),
+            Ending::UnknownCommitted | Ending::UnknownAborted => Some(Outcome::Unknown),
+        };
+        if let Some(outcome) = outcome {
+            state.broken.insert(held.writer, outcome);
+        }
+        if matches!(ending, Ending::Committed | Ending::UnknownCommitted) {
+            let ended = state.commit(held.transaction, outcome, held.on_commit);
+            drop(state);
+            ended.tell();
+        } else {
+            drop(state);
+            (held.on_commit)(outcome.unwrap_or(Outcome::Aborted));
+        }
         true
     }
 
     /// From now on what is written is seen at once, and is durable, and commits are told, after [`MemoryLog::sync`]: as on
     /// the embedded log.
     pub fn hold_syncs(&self) {
-        self.state.lock().hold_syncs = true;
+        self.state.lock().syncs = Syncs::WhenTold;
+    }
+
+    /// From now on a plain append is seen at once, and becomes durable with the next commit, which is durable at once and
+    /// takes everything before it along; until [`MemoryLog::sync_at_once`].
+    pub fn sync_with_commits(&self) {
+        self.state.lock().syncs = Syncs::WithCommits;
     }
 
     /// Makes durable what was written, and tells the outcomes in order. Returns how many frames that were. Later ones are
@@ -222,39 +132,33 @@ impl MemoryLog {
 
     /// Syncs, and no longer holds syncs back.
     pub fn sync_at_once(&self) {
-        self.state.lock().hold_syncs = false;
+        self.state.lock().syncs = Syncs::AtOnce;
         self.sync();
     }
 
     /// The death of the process: nobody is told anything, held commits are forgotten, what was not synced is lost, and
-    /// the writers that were open are dead.
-    pub fn crash(&self) {
-        self.crash_keeping(0);
+    /// the writers that were open are dead. Says how many records are lost.
+    pub fn crash(&self) -> usize {
+        self.crash_keeping(0)
     }
 
     /// As [`MemoryLog::crash`], but the first `frames` appends and transactions that were not synced have reached the
     /// medium by themselves. Positions of what is lost are given again.
-    pub fn crash_keeping(&self, frames: usize) {
+    pub fn crash_keeping(&self, frames: usize) -> usize {
         let mut state = self.state.lock();
         state.held.clear();
-        if let Some(lost) = state.unsynced.get(frames) {
-            let cut = lost.before;
-            state.next = cut;
-            for records in state.partitions.values_mut() {
-                while records
-                    .back()
-                    .is_some_and(|(position, _)| position.to_u64() > cut)
-                {
-                    records.pop_back();
-                }
-            }
-        }
+        let lost = state
+            .unsynced
+            .get(frames)
+            .map(|first| first.before)
+            .map_or(0, |cut| state.cut(cut));
         state.unsynced.clear();
         state.hidden.clear();
         state.broken.clear();
         for epoch in state.epochs.values_mut() {
             *epoch += 1;
         }
+        lost
     }
 
     /// From now on a record is hidden from readers for the first `polls` polls of its partition after it was written
@@ -271,15 +175,16 @@ impl MemoryLog {
         state.stable.insert(partition, now);
     }
 
-    /// Readers see everything again; subscribers are told.
-    pub fn release_stable_offset(&self, partition: Partition) {
+    /// Readers see everything again; subscribers are told. Says whether it was held.
+    pub fn release_stable_offset(&self, partition: Partition) -> bool {
         let mut state = self.state.lock();
-        state.stable.remove(&partition);
+        let held = state.stable.remove(&partition).is_some();
         let notify = state.notify.get(&partition).cloned();
         drop(state);
         if let Some(notify) = notify {
             notify();
         }
+        held
     }
 
     /// Somebody else opens the writer `id`: the present one is fenced, and its held commits end so.
@@ -291,6 +196,21 @@ impl MemoryLog {
     /// Plain appends fail like this, or succeed again.
     pub fn refuse_appends(&self, error: Option<AppendError>) {
         self.state.lock().refuse_appends = error;
+    }
+
+    /// The records of a partition after one position and up to another, visible or not: what a test's oracle sees.
+    pub fn between(
+        &self,
+        partition: Partition,
+        after: Position,
+        until: Position,
+    ) -> Vec<(Position, Record)> {
+        self.state
+            .lock()
+            .after(partition, after)
+            .take_while(|(position, _)| *position <= until)
+            .cloned()
+            .collect()
     }
 
     /// Every record of a partition, for comparisons in tests.
@@ -306,7 +226,7 @@ impl MemoryLog {
 
 impl Log for MemoryLog {
     fn append(&self, to: Partition, record: Record) -> Result<Append, AppendError> {
-        let size = record.key.len() + record.value.as_ref().map_or(0, bytes::Bytes::len);
+        let size = record.size();
         if size > MAX_RECORD {
             return Err(AppendError::TooLarge {
                 size,
@@ -319,7 +239,7 @@ impl Log for MemoryLog {
         }
         let before = state.next;
         let position = state.put(to, record);
-        if state.hold_syncs {
+        if state.syncs != Syncs::AtOnce {
             state.unsynced.push_back(Unsynced { before, told: None });
         }
         let notify = state.notify.get(&to).cloned();
@@ -362,20 +282,7 @@ impl Log for MemoryLog {
         partition: Partition,
         after: Position,
     ) -> Result<Box<dyn Reader>, WalError> {
-        let start = self
-            .state
-            .lock()
-            .starts
-            .get(&partition)
-            .copied()
-            .unwrap_or(Position::START);
-        if after < start {
-            return Err(WalError::Truncated {
-                partition,
-                position: after,
-                start,
-            });
-        }
+        self.state.lock().check_retained(partition, after)?;
         Ok(Box::new(MemoryReader {
             state: Arc::clone(&self.state),
             partition,
@@ -411,6 +318,20 @@ impl Log for MemoryLog {
 
     fn bytes_written(&self) -> u64 {
         self.state.lock().bytes
+    }
+
+    fn shows_undurable(&self) -> bool {
+        self.state.lock().syncs == Syncs::WhenTold
+    }
+
+    fn backlog(&self, partition: Partition, after: Position) -> Option<Backlog> {
+        let state = self.state.lock();
+        let mut backlog = Backlog::default();
+        for (_, record) in state.readable(partition, after) {
+            backlog.records += 1;
+            backlog.bytes += record.size() as u64;
+        }
+        Some(backlog)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use bytes::Bytes;
 
 use super::*;
-use crate::GroupId;
+use crate::{GroupId, Transaction};
 
 const CHANGES: Partition = Partition::changelog(GroupId(0));
 const COMMANDS: Partition = Partition::commands(GroupId(0));
@@ -202,6 +202,70 @@ fn a_crash_loses_a_tail_that_was_seen_and_not_synced() {
     }
 }
 
+#[test]
+fn a_crash_loses_appends_that_no_commit_made_durable() {
+    for held in [false, true] {
+        let log = MemoryLog::new();
+        log.sync_with_commits();
+        assert!(!log.shows_undurable(), "but for plain appends");
+        let mut writer = log.open_writer(&id()).unwrap();
+        log.append(COMMANDS, record(1)).unwrap();
+        if held {
+            log.hold_commits();
+        }
+        let second = commit(&mut *writer, 2);
+        assert_eq!(log.release_of(&id(), Ending::Committed), held);
+        assert!(matches!(second.try_recv(), Ok(Outcome::Committed(_))));
+        log.append(COMMANDS, record(3)).unwrap();
+        assert_eq!(read(&log, COMMANDS), [1, 2, 3], "seen at once");
+        assert_eq!(log.crash(), 1);
+        assert_eq!(read(&log, COMMANDS), [1, 2]);
+        assert_eq!(read(&log, CHANGES), [2]);
+    }
+}
+
+#[test]
+fn a_held_commit_is_told_when_it_is_durable_too() {
+    let log = MemoryLog::new();
+    log.hold_syncs();
+    log.hold_commits();
+    assert!(log.shows_undurable());
+    let mut writer = log.open_writer(&id()).unwrap();
+    log.append(COMMANDS, record(1)).unwrap();
+    let second = commit(&mut *writer, 2);
+    let other = WriterId("other".to_owned());
+    assert!(!log.release_of(&other, Ending::Committed));
+    assert!(log.release(Ending::Committed));
+    assert!(second.try_recv().is_err(), "not told before it is durable");
+    assert_eq!(log.crash(), 3);
+    assert!(second.try_recv().is_err() && log.records(CHANGES).is_empty());
+}
+
+#[test]
+fn what_is_held_back_or_dropped_is_not_passed_over() {
+    let log = MemoryLog::new();
+    log.append(COMMANDS, record(1)).unwrap();
+    log.hold_stable_offset(COMMANDS);
+    log.append(COMMANDS, record(2)).unwrap();
+    let mut reader = log.open_reader(COMMANDS, Position::START).unwrap();
+    assert_eq!(keys(&reader.poll(9, usize::MAX).unwrap()), [1]);
+    let (records, bytes) = (1, 1);
+    assert_eq!(
+        log.backlog(COMMANDS, Position::START),
+        Some(Backlog { records, bytes })
+    );
+    let last = log.records(COMMANDS)[1].0;
+    assert_eq!(log.between(COMMANDS, Position::START, last).len(), 2);
+    assert!(log.release_stable_offset(COMMANDS));
+    assert!(!log.release_stable_offset(COMMANDS));
+    log.trim(COMMANDS, last);
+    let polled = reader.poll(9, usize::MAX);
+    assert!(
+        matches!(polled, Err(WalError::Truncated { .. })),
+        "{polled:?}"
+    );
+}
+
 /// A script by chance, with every unkindness in it; returns all that could be seen.
 fn play(seed: u64) -> Vec<String> {
     let log = MemoryLog::new();
@@ -217,14 +281,14 @@ fn play(seed: u64) -> Vec<String> {
     let mut reader = log.open_reader(COMMANDS, Position::START).unwrap();
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     for n in 0..400 {
-        match below(14) {
+        match below(15) {
             0 => log.hold_commits(),
             1 => log.commit_at_once(),
             2 => log.hold_syncs(),
             3 => seen.push(format!("synced {}", log.sync())),
             4 => log.delay_visibility(below(4) as usize),
             5 => log.hold_stable_offset(COMMANDS),
-            6 => log.release_stable_offset(COMMANDS),
+            6 => drop(log.release_stable_offset(COMMANDS)),
             7 => {
                 let endings = [
                     Ending::Committed,
@@ -247,6 +311,7 @@ fn play(seed: u64) -> Vec<String> {
                 writer.commit(Transaction { records }, on_commit).unwrap();
             }
             11 => drop(log.append(COMMANDS, record(n)).unwrap()),
+            12 => log.sync_with_commits(),
             _ => seen.push(format!(
                 "{:?}",
                 reader.poll(below(5) as usize, usize::MAX).unwrap()

@@ -104,15 +104,14 @@ impl Group {
                 break;
             };
             if waiter.consumer.is_open() {
-                run.clock_ms = run.clock_ms.max(now_ms);
-                self.claim(run, waiter)?;
+                self.claim(run, waiter, now_ms)?;
             }
         }
         Ok(())
     }
 
     /// Gives the oldest valid entry of the queue to the consumer, or lets it stand in line again.
-    fn claim(&mut self, run: &mut Run, waiter: Waiter) -> Result<(), StoreError> {
+    fn claim(&mut self, run: &mut Run, waiter: Waiter, now_ms: i64) -> Result<(), StoreError> {
         for _ in 0..self.limits.void_entries {
             let floor = self.cursors.get(&waiter.queue).copied().unwrap_or(0);
             let floor = floor.max(run.effects.queues.get(&waiter.queue).copied().unwrap_or(0));
@@ -121,6 +120,8 @@ impl Group {
                 break;
             };
             run.inputs += 1;
+            // A visit in vain is not recorded, so it moves nothing.
+            run.clock_ms = run.clock_ms.max(now_ms);
             let claimed = Claimed {
                 queue: waiter.queue.clone(),
                 consumer: waiter.identity.clone(),
@@ -230,6 +231,9 @@ impl Group {
             waiting: &self.waiting,
             global: &view,
             backlogged: &self.backlogged,
+            cursors: &self.cursors,
+            in_flight: &self.in_flight,
+            recorded_takes: &mut self.recorded_takes,
             now_ms: run.clock_ms,
             timer_floor_ms: self.state.timer_floor_ms,
             next_sequence: &mut self.state.next_sequence,

@@ -61,9 +61,9 @@ pub struct Batch {
 }
 
 /// A batch whose commit is under way.
-struct InFlight {
+pub(crate) struct InFlight {
     commit: Bytes,
-    effects: Effects,
+    pub(crate) effects: Effects,
     replies: Vec<(RequestId, Result<Bytes, Rejection>)>,
     changes: Vec<Change>,
 }
@@ -99,6 +99,7 @@ pub struct Group {
     backlogged: BTreeSet<Bytes>,
     next_due_ms: Option<i64>,
     seen_version: Position,
+    recorded_takes: Option<VecDeque<Option<Waiter>>>,
 }
 
 impl Group {
@@ -129,6 +130,7 @@ impl Group {
             backlogged: BTreeSet::new(),
             next_due_ms: None,
             seen_version: Position::START,
+            recorded_takes: None,
         };
         group.reload(term)?;
         Ok(group)
@@ -186,6 +188,12 @@ impl Group {
         self.inbox_commands.extend(batch.commands);
         self.inbox_claims
             .extend(batch.claims.into_iter().map(|nudge| nudge.waiter));
+    }
+
+    /// For executing a batch again as it is recorded: from now on [`crate::Context::take_waiter`] answers what it answered
+    /// then ([`crate::Event::Taken`]), in order, whoever waits now.
+    pub fn answer_takes(&mut self, recorded: VecDeque<Option<Waiter>>) {
+        self.recorded_takes = Some(recorded);
     }
 
     /// Inputs taken in and not yet executed.
@@ -354,6 +362,13 @@ impl Group {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The group is no longer this server's. Like [`Group::discard`]; and its queues are forgotten here, so that consumers
+    /// are not sent where nobody serves them.
+    pub fn give_up(&mut self) -> Vec<RequestId> {
+        self.waiting.detach(self.id);
+        self.discard()
     }
 
     /// The store to restore into, between [`Group::discard`] and [`Group::restored`].

@@ -1,10 +1,18 @@
 //! Tests of the runtime with a small application: numbered counters, a queue and timers.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 mod app;
 mod commits;
 mod cursors;
 mod queues;
 mod simulation;
+mod standby;
 mod timers;
 mod write_backs;

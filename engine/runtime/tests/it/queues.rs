@@ -96,3 +96,27 @@ async fn a_claim_is_delivered_after_its_commit_and_never_twice() {
         assert_eq!(*basket.got.lock(), expected, "{truth:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_does_not_overtake_an_entry_whose_commit_is_under_way() {
+    let disk = Disk::default();
+    let engine = disk.start();
+    disk.log.hold_commits();
+    let first = submit(&engine, 1, "work q first");
+    let basket = Arc::new(Basket::default());
+    let second = async {
+        until("the first is under way", || disk.log.held() == 1).await;
+        wait(&engine, "q", &basket);
+        submit(&engine, 2, "work q second").await
+    };
+    let release = async {
+        until("both are under way", || disk.log.held() == 2).await;
+        disk.log.commit_at_once();
+        while disk.log.release(Ending::Committed) {}
+    };
+    let (first, second, ()) = tokio::join!(first, second, release);
+    first.unwrap();
+    second.unwrap();
+    until("the consumer has one", || basket.got.lock().len() == 1).await;
+    assert_eq!(*basket.got.lock(), ["first"]);
+}
