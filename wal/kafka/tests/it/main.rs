@@ -1,0 +1,3 @@
+//! The log on real brokers.
+
+mod contract;
