@@ -18,7 +18,7 @@ use wal::{Partition, Topic, WalError};
 use crate::context::Context;
 use crate::inner::Inner;
 use crate::record;
-use crate::refusal::advice;
+use crate::refusal::{MISSING, advice, is_missing, missing};
 use crate::slot::{End, Flow, Slot};
 
 /// How long a consumer waits for a record before it looks for orders.
@@ -106,6 +106,7 @@ fn start_thread(inner: &Arc<Inner>, orders: &Arc<Orders>) -> Result<(), WalError
         consumer,
         slots: HashMap::new(),
         checked: None,
+        missing: None,
     };
     std::thread::Builder::new()
         .name("kafka-fetch".to_owned())
@@ -124,6 +125,8 @@ struct Thread {
     slots: HashMap<Arc<str>, HashMap<i32, Arc<Slot>>>,
     /// When all slots were checked last.
     checked: Option<Instant>,
+    /// Since when a partition seems to be missing.
+    missing: Option<Instant>,
 }
 
 impl Thread {
@@ -133,7 +136,7 @@ impl Thread {
             for order in orders {
                 self.obey(order);
             }
-            let mut lost = false;
+            let mut lost = self.missing.is_some() && self.may_check();
             match self.consumer.poll(SLICE) {
                 None => {}
                 Some(Ok(message)) => {
@@ -155,7 +158,7 @@ impl Thread {
                         Err(error) => slot.end(End::Corrupt(error.to_string())),
                     }
                 }
-                Some(Err(error)) => lost = self.is_lost(&error),
+                Some(Err(error)) => lost |= self.is_lost(&error),
             }
             if lost {
                 self.check();
@@ -236,7 +239,11 @@ impl Thread {
                     | Code::Fatal
             )
         );
-        lost && self.checked.is_none_or(|at| at.elapsed() > CHECK)
+        lost && self.may_check()
+    }
+
+    fn may_check(&self) -> bool {
+        self.checked.is_none_or(|at| at.elapsed() > CHECK)
     }
 
     /// The error named no partition: asks for each how it is, and begins again where it was.
@@ -247,6 +254,7 @@ impl Thread {
             .flat_map(HashMap::values)
             .map(Arc::clone)
             .collect();
+        let since = self.missing.take().unwrap_or_else(Instant::now);
         for slot in slots {
             match ends(&self.inner, &slot) {
                 Ok((low, _)) if low > slot.next() => slot.end(End::Truncated(low)),
@@ -260,6 +268,11 @@ impl Thread {
                 Err(error) => {
                     if let Some(advice) = advice(&error, &self.inner.options.cluster) {
                         slot.end(End::Refused(advice));
+                    } else if is_missing(&error) && since.elapsed() > MISSING {
+                        slot.end(End::Refused(missing(&slot.topic)));
+                    } else {
+                        // Its leader may be changing: it is looked at again.
+                        self.missing = Some(since);
                     }
                 }
             }
@@ -274,7 +287,14 @@ const ASK: Duration = Duration::from_secs(2);
 
 /// The first offset of a partition, and the one behind the last that readers may see.
 pub(crate) fn ends(inner: &Inner, slot: &Slot) -> Result<(i64, i64), KafkaError> {
-    inner.asker.fetch_watermarks(&slot.topic, slot.index, ASK)
+    let asker = &inner.asker;
+    let ends = asker.fetch_watermarks(&slot.topic, slot.index, ASK);
+    if ends.is_err() {
+        // The leader that librdkafka remembers may be dead, and without this it would ask that one for ever. If this fails
+        // too, so will the next question.
+        let _ = asker.fetch_metadata(Some(&slot.topic), ASK);
+    }
+    ends
 }
 
 /// What to say when the log lacks what somebody has read before.

@@ -1,14 +1,14 @@
 //! Readers of one partition.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wal::{Partition, Position, Reader, Record, Topic, WalError};
 
 use crate::fetch::{Fetchers, Fetching, ahead, ends};
 use crate::inner::{Backoff, Inner};
 use crate::record::offset_after;
-use crate::refusal::advice;
+use crate::refusal::{MISSING, advice, is_missing, missing};
 use crate::slot::{End, Flow, Slot};
 
 /// How long the first records may take when there are some.
@@ -58,6 +58,7 @@ pub(crate) fn open(
 fn check(inner: &Inner, slot: &Slot) -> Result<i64, WalError> {
     let mut backoff = Backoff::default();
     let mut doubts = 0;
+    let began = Instant::now();
     loop {
         match ends(inner, slot) {
             Ok((low, _)) if low > slot.next() => return Err(slot.error(End::Truncated(low))),
@@ -70,11 +71,12 @@ fn check(inner: &Inner, slot: &Slot) -> Result<i64, WalError> {
             }
             Err(error) => {
                 if let Some(advice) = advice(&error, &inner.options.cluster) {
-                    doubts += 1;
-                    if doubts > DOUBTS {
-                        return Err(WalError::Broker(advice));
-                    }
-                } else if backoff.is_news() {
+                    return Err(WalError::Broker(advice));
+                }
+                if is_missing(&error) && began.elapsed() > MISSING {
+                    return Err(WalError::Broker(missing(&slot.topic)));
+                }
+                if backoff.is_news() {
                     tracing::warn!(topic = %slot.topic, partition = slot.index, %error, "cannot read yet; trying on");
                 }
             }

@@ -1,5 +1,7 @@
 //! Which errors pass by themselves, and what to say of those that do not.
 
+use std::time::Duration;
+
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 /// What an operator has to do about `error`, or `None` if waiting helps.
@@ -26,9 +28,6 @@ pub(crate) fn advice(error: &KafkaError, cluster: &str) -> Option<String> {
         Code::InvalidTransactionTimeout => {
             "raise transaction.max.timeout.ms of the brokers, or shorten the commit's time".to_owned()
         }
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
-            format!("a topic of the cluster \"{cluster}\" has gone: do not delete topics under a running server")
-        }
         _ => return None,
     };
     Some(format!("Kafka refuses: {error}; {what}"))
@@ -39,5 +38,23 @@ pub(crate) fn is_fenced(code: Code) -> bool {
     matches!(
         code,
         Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch
+    )
+}
+
+/// How long a partition may seem to be missing: while its leader changes, brokers and librdkafka say so.
+pub(crate) const MISSING: Duration = Duration::from_secs(20);
+
+/// Whether the partition is said to be missing.
+pub(crate) fn is_missing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
+    )
+}
+
+/// What to say of a partition that stays missing.
+pub(crate) fn missing(topic: &str) -> String {
+    format!(
+        "the topic {topic} has gone: topics must not be deleted under a running server; restore a backup"
     )
 }

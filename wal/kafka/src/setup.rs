@@ -231,19 +231,19 @@ fn settings(options: &Options, policy: Policy) -> Vec<(&'static str, String)> {
 
 /// What must not be otherwise.
 fn required(options: &Options, policy: Policy) -> Vec<(&'static str, String)> {
-    let mut required = vec![
-        ("min.insync.replicas", options.min_in_sync.to_string()),
-        ("unclean.leader.election.enable", "false".to_owned()),
-        ("max.message.bytes", MAX_MESSAGE.to_string()),
-    ];
-    match policy {
-        Policy::Keep => required.extend([
+    let mut required = match policy {
+        Policy::Keep => vec![
             ("cleanup.policy", "delete".to_owned()),
             ("retention.ms", "-1".to_owned()),
             ("retention.bytes", "-1".to_owned()),
-        ]),
-        Policy::Compact => required.push(("cleanup.policy", "compact".to_owned())),
-    }
+        ],
+        Policy::Compact => vec![("cleanup.policy", "compact".to_owned())],
+    };
+    required.extend([
+        ("min.insync.replicas", options.min_in_sync.to_string()),
+        ("unclean.leader.election.enable", "false".to_owned()),
+        ("max.message.bytes", MAX_MESSAGE.to_string()),
+    ]);
     required
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod node;
+mod proxy;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,13 +18,14 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use node::{Node, Ports};
+pub use proxy::{Ends, Proxy};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::Options;
 
 /// How long brokers may take to start, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A user who may do everything, for SASL/SCRAM-SHA-256.
 pub const USER: (&str, &str) = ("alice", "alice-secret");
@@ -107,6 +109,13 @@ impl Brokers {
         format!("127.0.0.1:{}", self.nodes[0].ports.scram)
     }
 
+    /// A proxy in front of the first one, and its `HOST:PORT`: clients that begin there never go around it.
+    pub fn proxy(&self) -> (Proxy, String) {
+        let ports = &self.nodes[0].ports;
+        let proxy = Proxy::start(ports.proxy, ports.proxied).expect("a proxy");
+        (proxy, format!("127.0.0.1:{}", ports.proxy))
+    }
+
     /// Where the brokers keep their logs.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -169,17 +178,21 @@ impl Drop for Brokers {
     }
 }
 
-/// One broker for all tests of the process, or the one that `IRONHORSE_TEST_KAFKA` names: its `HOST:PORT`. `None`, after it
-/// was said loudly, if none can be had.
-pub fn shared() -> Option<String> {
+/// One broker for all tests of the process, which must not harm it. `None`, after it was said loudly, if none can be had.
+pub fn shared_broker() -> Option<&'static Brokers> {
     static SHARED: OnceLock<Result<Brokers, String>> = OnceLock::new();
+    match SHARED.get_or_init(|| Brokers::start(1)) {
+        Ok(brokers) => Some(brokers),
+        Err(why) => skip(why),
+    }
+}
+
+/// The `HOST:PORT` of that broker, or of the one that `IRONHORSE_TEST_KAFKA` names.
+pub fn shared() -> Option<String> {
     if let Ok(running) = std::env::var("IRONHORSE_TEST_KAFKA") {
         return Some(running);
     }
-    match SHARED.get_or_init(|| Brokers::start(1)) {
-        Ok(brokers) => Some(brokers.bootstrap()),
-        Err(why) => skip(why),
-    }
+    shared_broker().map(Brokers::bootstrap)
 }
 
 /// Brokers of the test's own, to be killed. `None`, after it was said loudly, if none can be had.
@@ -217,7 +230,7 @@ pub fn options(bootstrap: &str, groups: u16, replication: u16) -> Options {
     Options {
         replication,
         min_in_sync: (replication - 1).max(1),
-        open_timeout: Duration::from_secs(60),
+        open_timeout: Duration::from_mins(1),
         ..Options::new(bootstrap, &cluster, groups)
     }
 }
@@ -237,15 +250,17 @@ fn jars() -> Result<PathBuf, String> {
 
 fn free_ports(count: usize) -> Vec<Ports> {
     // All are held until all are known, so that they differ.
-    let sockets: Vec<std::net::TcpListener> = (0..count * 3)
+    let sockets: Vec<std::net::TcpListener> = (0..count * 5)
         .map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"))
         .collect();
     let port = |n: usize| sockets[n].local_addr().expect("an address").port();
     (0..count)
         .map(|n| Ports {
-            plain: port(3 * n),
-            scram: port(3 * n + 1),
-            controller: port(3 * n + 2),
+            plain: port(5 * n),
+            scram: port(5 * n + 1),
+            controller: port(5 * n + 2),
+            proxied: port(5 * n + 3),
+            proxy: port(5 * n + 4),
         })
         .collect()
 }

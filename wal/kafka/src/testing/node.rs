@@ -16,6 +16,9 @@ pub(super) struct Ports {
     pub(super) plain: u16,
     pub(super) scram: u16,
     pub(super) controller: u16,
+    /// What a proxy passes on to; clients are told the proxy's port.
+    pub(super) proxied: u16,
+    pub(super) proxy: u16,
 }
 
 /// See the module.
@@ -56,6 +59,8 @@ impl Node {
             plain,
             scram,
             controller,
+            proxied,
+            proxy,
         } = self.ports;
         let (id, data) = (self.id, self.data());
         let data = data.display();
@@ -65,9 +70,12 @@ impl Node {
             "process.roles=broker,controller\n\
              node.id={id}\n\
              controller.quorum.voters={voters}\n\
-             listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{scram},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{scram}\n\
-             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{scram},\
+             PROXIED://127.0.0.1:{proxied},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{scram},\
+             PROXIED://127.0.0.1:{proxy}\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT,\
+             PROXIED:PLAINTEXT\n\
              inter.broker.listener.name=PLAINTEXT\n\
              controller.listener.names=CONTROLLER\n\
              sasl.enabled.mechanisms=SCRAM-SHA-256\n\
@@ -82,6 +90,9 @@ impl Node {
              transaction.state.log.num.partitions=4\n\
              transaction.state.log.replication.factor={replication}\n\
              transaction.state.log.min.isr={in_sync}\n\
+             broker.session.timeout.ms=3000\n\
+             broker.heartbeat.interval.ms=500\n\
+             replica.lag.time.max.ms=3000\n\
              num.network.threads=2\n\
              num.io.threads=4\n\
              log.cleaner.dedupe.buffer.size=8388608\n"
@@ -133,15 +144,14 @@ impl Node {
                 let entry = entry?;
                 let to = self.data().join(entry.file_name());
                 if entry.file_name() == "meta.properties" {
-                    let mut text = String::new();
-                    for line in fs::read_to_string(entry.path())?.lines() {
-                        // The directory's own id is drawn by the broker when it starts.
-                        if line.starts_with("node.id=") {
-                            text += &format!("node.id={}\n", self.id);
-                        } else if !line.starts_with("directory.id=") {
-                            text += &format!("{line}\n");
-                        }
-                    }
+                    let text = fs::read_to_string(entry.path())?;
+                    // The directory's own id is drawn by the broker when it starts.
+                    let lines = text.lines().filter(|line| {
+                        !line.starts_with("node.id=") && !line.starts_with("directory.id=")
+                    });
+                    let own = format!("node.id={}", self.id);
+                    let text: Vec<&str> = lines.chain([own.as_str()]).collect();
+                    let text = text.join("\n");
                     fs::write(to, text)?;
                 } else {
                     fs::copy(entry.path(), to)?;
