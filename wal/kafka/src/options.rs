@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 /// How a log on Kafka is opened.
 #[derive(Debug, Clone)]
@@ -156,6 +157,9 @@ impl Options {
     fn finish(&self, mut config: ClientConfig) -> ClientConfig {
         for (key, value) in &self.properties {
             config.set(key, value);
+            if key == "debug" {
+                config.set_log_level(RDKafkaLogLevel::Debug);
+            }
         }
         config
     }
