@@ -74,7 +74,8 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        if message.contains("CONCURRENT_TRANSACTIONS") {
+        // How librdkafka describes CONCURRENT_TRANSACTIONS.
+        if message.contains("another concurrent operation") {
             self.trouble.concurrent.fetch_add(1, Ordering::Relaxed);
         }
         // librdkafka says of each failed attempt to connect that it is an error; what comes of it we say ourselves.
