@@ -12,7 +12,9 @@ use crate::refusal::{MISSING, advice, is_missing, missing};
 use crate::slot::{End, Flow, Slot};
 
 /// How long the first records may take when there are some.
-const FIRST: Duration = Duration::from_millis(500);
+const FIRST: Duration = Duration::from_secs(5);
+/// The same, where what is there may also be what aborted transactions left, which nobody sees.
+const PERHAPS: Duration = Duration::from_secs(1);
 /// How often an answer that cannot be right is asked for again: a new leader does not know at once how far it may show.
 const DOUBTS: u32 = 6;
 
@@ -39,14 +41,15 @@ pub(crate) fn open(
     let slot = Slot::new(partition, topic, index, offset_after(after));
     let high = check(inner, &slot)?;
     // The end of a transaction takes an offset that is no record's.
-    let unseen = match partition.topic {
-        Topic::Commands | Topic::Cluster => 0,
-        Topic::Messages | Topic::Changelog => 1,
+    let (unseen, patience) = match partition.topic {
+        Topic::Commands | Topic::Cluster => (0, FIRST),
+        Topic::Messages | Topic::Changelog => (1, PERHAPS),
     };
     let wait = high > slot.next() + unseen;
     let fetching = fetchers.start(inner, slot)?;
     if wait {
-        fetching.slot.wait(FIRST);
+        // They may have been deleted in this moment.
+        fetching.slot.wait(patience)?;
     }
     Ok(KafkaReader {
         inner: Arc::clone(inner),

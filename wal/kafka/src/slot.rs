@@ -103,14 +103,22 @@ impl Slot {
     }
 
     /// Waits until there is something to tell.
-    pub(crate) fn wait(&self, patience: Duration) {
+    ///
+    /// # Errors
+    /// It is that there is nothing to read.
+    pub(crate) fn wait(&self, patience: Duration) -> Result<(), WalError> {
         let until = Instant::now() + patience;
         let mut fetched = self.fetched.lock();
-        while fetched.records.is_empty() && fetched.end.is_none() {
+        while fetched.records.is_empty() {
+            if let Some(end) = fetched.end.clone() {
+                drop(fetched);
+                return Err(self.error(end));
+            }
             if self.arrived.wait_until(&mut fetched, until).timed_out() {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
     /// Takes records; says whether some are left, and what to do about the partition.
