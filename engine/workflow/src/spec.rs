@@ -7,6 +7,8 @@ use index::GlobalView;
 use prost::Message;
 use proto::littlehorse::edge::EdgeCondition;
 use proto::littlehorse::node::Node as NodeKind;
+use proto::littlehorse::wait_for_condition_node::NodeCondition;
+use proto::littlehorse::wait_for_threads_node::ThreadsToWaitForOneOf;
 use proto::littlehorse::{
     ExternalEventDef, Node, TaskDef, ThreadSpec, ThreadVarDef, VariableAssignment, WfSpec,
     WfSpecId, exit_node, sleep_node, task_node,
@@ -185,6 +187,11 @@ pub fn used_by(thread: &ThreadSpec) -> Used {
                 used.mutation(mutation);
             }
         }
+        if let Some(NodeKind::WaitForCondition(wait)) = &node.node
+            && let Some(NodeCondition::LegacyCondition(condition)) = &wait.node_condition
+        {
+            used.legacy_condition(condition);
+        }
         for assignment in assignments_of(node) {
             used.assignment(assignment);
         }
@@ -219,6 +226,23 @@ fn assignments_of(node: &Node) -> Vec<&VariableAssignment> {
             Some(exit_node::Result::ReturnContent(content)) => vec![content],
             Some(exit_node::Result::FailureDef(failure)) => failure.content.iter().collect(),
             None => Vec::new(),
+        },
+        Some(NodeKind::StartThread(start)) => start.variables.values().collect(),
+        Some(NodeKind::StartMultipleThreads(start)) => {
+            start.variables.values().chain(&start.iterable).collect()
+        }
+        Some(NodeKind::WaitForThreads(wait)) => match &wait.threads_to_wait_for {
+            Some(ThreadsToWaitForOneOf::Threads(threads)) => threads
+                .threads
+                .iter()
+                .flat_map(|thread| &thread.thread_run_number)
+                .collect(),
+            Some(ThreadsToWaitForOneOf::ThreadList(list)) => vec![list],
+            None => Vec::new(),
+        },
+        Some(NodeKind::WaitForCondition(wait)) => match &wait.node_condition {
+            Some(NodeCondition::Condition(condition)) => vec![condition],
+            _ => Vec::new(),
         },
         _ => Vec::new(),
     }

@@ -7,16 +7,17 @@ use proto::littlehorse::{
     Checkpoint, CheckpointId, DeleteExternalEventDefRequest, DeleteTaskDefRequest,
     DeleteWfRunRequest, DeleteWfSpecRequest, ExternalEvent, ExternalEventDef, ExternalEventDefId,
     ExternalEventDefIdList, ExternalEventId, ExternalEventIdList, ExternalEventList,
-    GetLatestWfSpecRequest, ListExternalEventsRequest, ListNodeRunsRequest, ListTaskRunsRequest,
-    ListVariablesRequest, LittleHorseVersion, NodeRun, NodeRunId, NodeRunList, Principal,
-    PutCheckpointRequest, PutCheckpointResponse, PutExternalEventDefRequest,
-    PutExternalEventRequest, PutTaskDefRequest, PutTenantRequest, PutWfSpecRequest,
-    RegisterTaskWorkerRequest, RegisterTaskWorkerResponse, ReportTaskRun, ResumeWfRunRequest,
-    RunWfRequest, SearchExternalEventDefRequest, SearchExternalEventRequest, SearchTaskDefRequest,
-    SearchTaskRunRequest, SearchTenantRequest, SearchWfRunRequest, SearchWfSpecRequest,
-    StopWfRunRequest, TaskDef, TaskDefId, TaskDefIdList, TaskRun, TaskRunId, TaskRunIdList,
-    TaskRunList, TaskWorkerGroup, Tenant, TenantId, TenantIdList, Variable, VariableId,
-    VariableList, WfRun, WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList,
+    GetLatestWfSpecRequest, InactiveThreadRun, InactiveThreadRunId, ListExternalEventsRequest,
+    ListNodeRunsRequest, ListTaskRunsRequest, ListVariablesRequest, LittleHorseVersion, NodeRun,
+    NodeRunId, NodeRunList, Principal, PutCheckpointRequest, PutCheckpointResponse,
+    PutExternalEventDefRequest, PutExternalEventRequest, PutTaskDefRequest, PutTenantRequest,
+    PutWfSpecRequest, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse, ReportTaskRun,
+    RescueThreadRunRequest, ResumeWfRunRequest, RunWfRequest, SearchExternalEventDefRequest,
+    SearchExternalEventRequest, SearchTaskDefRequest, SearchTaskRunRequest, SearchTenantRequest,
+    SearchWfRunRequest, SearchWfSpecRequest, StopWfRunRequest, TaskDef, TaskDefId, TaskDefIdList,
+    TaskRun, TaskRunId, TaskRunIdList, TaskRunList, TaskWorkerGroup, Tenant, TenantId,
+    TenantIdList, Variable, VariableId, VariableList, WfRun, WfRunId, WfRunIdList, WfSpec,
+    WfSpecId, WfSpecIdList,
 };
 use tonic::{Request, Response, Status};
 
@@ -95,6 +96,9 @@ impl LittleHorse for Api {
     async fn resume_wf_run(&self, request: Request<ResumeWfRunRequest>) -> Answer<()> {
         self.0.resume_wf_run(request).await
     }
+    async fn rescue_thread_run(&self, request: Request<RescueThreadRunRequest>) -> Answer<WfRun> {
+        self.0.rescue_thread_run(request).await
+    }
     async fn delete_wf_run(&self, request: Request<DeleteWfRunRequest>) -> Answer<()> {
         self.0.delete_wf_run(request).await
     }
@@ -103,6 +107,12 @@ impl LittleHorse for Api {
     }
     async fn get_node_run(&self, request: Request<NodeRunId>) -> Answer<NodeRun> {
         self.0.get_node_run(request).await
+    }
+    async fn get_inactive_thread_run(
+        &self,
+        request: Request<InactiveThreadRunId>,
+    ) -> Answer<InactiveThreadRun> {
+        self.0.get_inactive_thread_run(request).await
     }
     async fn list_node_runs(&self, request: Request<ListNodeRunsRequest>) -> Answer<NodeRunList> {
         self.0.list_node_runs(request).await

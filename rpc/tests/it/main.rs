@@ -15,6 +15,7 @@ mod data_dir;
 mod definitions;
 mod event_timeouts;
 mod events;
+mod execution;
 mod halts;
 mod lists;
 mod outgrown;

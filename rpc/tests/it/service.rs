@@ -22,7 +22,7 @@ use crate::support::*;
 const SERVICE: &str = "littlehorse.LittleHorse";
 
 /// What this version builds; all other RPCs answer `UNIMPLEMENTED`.
-const BUILT: [&str; 41] = [
+const BUILT: [&str; 43] = [
     "DeleteExternalEventDef",
     "DeleteTaskDef",
     "DeleteWfRun",
@@ -30,6 +30,7 @@ const BUILT: [&str; 41] = [
     "GetCheckpoint",
     "GetExternalEvent",
     "GetExternalEventDef",
+    "GetInactiveThreadRun",
     "GetLatestWfSpec",
     "GetNodeRun",
     "GetServerVersion",
@@ -53,6 +54,7 @@ const BUILT: [&str; 41] = [
     "PutWfSpec",
     "RegisterTaskWorker",
     "ReportTask",
+    "RescueThreadRun",
     "ResumeWfRun",
     "RunWf",
     "SearchExternalEvent",

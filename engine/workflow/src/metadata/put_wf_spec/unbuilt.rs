@@ -11,9 +11,6 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
                 format!("ThreadSpec {thread_name}: {what} cannot be run by this version yet"),
             ))
         };
-        if !thread.interrupt_defs.is_empty() {
-            return unbuilt("an interrupt".to_owned());
-        }
         let inherited = |access| access == WfRunVariableAccessLevel::InheritedVar;
         if thread
             .variable_defs
@@ -23,9 +20,6 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
             return unbuilt("an INHERITED variable".to_owned());
         }
         for (name, node) in &thread.nodes {
-            if !node.failure_handlers.is_empty() {
-                return unbuilt(format!("the failure handler of node {name}"));
-            }
             match &node.node {
                 Some(
                     node::Node::Entrypoint(_)
@@ -33,7 +27,11 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
                     | node::Node::Nop(_)
                     | node::Node::Task(_)
                     | node::Node::Sleep(_)
-                    | node::Node::ExternalEvent(_),
+                    | node::Node::ExternalEvent(_)
+                    | node::Node::StartThread(_)
+                    | node::Node::StartMultipleThreads(_)
+                    | node::Node::WaitForThreads(_)
+                    | node::Node::WaitForCondition(_),
                 )
                 | None => {}
                 Some(other) => {
