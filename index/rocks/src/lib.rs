@@ -112,6 +112,14 @@ impl RocksBase {
         Ok(())
     }
 
+    fn write_batch(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        self.db
+            .write_opt(batch, &options)
+            .map_err(|error| self.error(error))
+    }
+
     fn read_applied(&self, tier: ReadTier) -> Result<Option<Applied>, StoreError> {
         let mut options = ReadOptions::default();
         options.set_read_tier(tier);
@@ -195,11 +203,40 @@ impl Base for RocksBase {
         position.put_u64(applied.position.to_u64());
         position.put_slice(&applied.commit);
         batch.put_cf(self.family(Family::State)?, APPLIED, &position);
-        let mut options = WriteOptions::default();
-        options.disable_wal(true);
-        self.db
-            .write_opt(batch, &options)
-            .map_err(|error| self.error(error))
+        self.write_batch(batch)
+    }
+
+    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
+        let handle = self.family(family)?;
+        let mut from = match &range.start {
+            Bound::Included(key) => key.to_vec(),
+            Bound::Excluded(key) => after(key),
+            Bound::Unbounded => Vec::new(),
+        };
+        if family == Family::State {
+            from = from.max(after(&Bytes::from_static(APPLIED)));
+        }
+        let to = match &range.end {
+            Bound::Excluded(key) => Some(key.to_vec()),
+            Bound::Included(key) => Some(after(key)),
+            // RocksDB's ranges have an end.
+            Bound::Unbounded => {
+                let last = self.db.iterator_cf(handle, IteratorMode::End).next();
+                let last = last.transpose().map_err(|error| self.error(error))?;
+                last.map(|(key, _)| after(&Bytes::from(key)))
+            }
+        };
+        let mut batch = WriteBatch::default();
+        if let Some(to) = to.filter(|to| from < *to) {
+            batch.delete_range_cf(handle, from, to);
+        }
+        self.write_batch(batch)
+    }
+
+    fn estimated_rows(&self, family: Family) -> Option<u64> {
+        let handle = self.family(family).ok()?;
+        let name = "rocksdb.estimate-num-keys";
+        self.db.property_int_value_cf(handle, name).ok().flatten()
     }
 
     fn applied(&self) -> Result<Option<Applied>, StoreError> {
