@@ -73,6 +73,12 @@ pub(crate) fn loads(loads: &[(&str, &Load)], ceiling: Option<f64>) {
     row("log bytes per TaskRun", &|load| {
         format!("{:.0}", load.log_bytes_per_task_run)
     });
+    row("table bytes per TaskRun", &|load| {
+        format!("{:.0}", load.store_bytes_per_task_run)
+    });
+    row("bytes to disk per TaskRun", &|load| {
+        format!("{:.0}", load.disk_bytes_per_task_run)
+    });
     row("peak memory MiB", &|load| {
         format!("{:.1}", load.peak_memory_mib)
     });

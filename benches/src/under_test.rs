@@ -32,6 +32,10 @@ struct Process {
 pub(crate) struct Used {
     pub cpu: Duration,
     pub log_bytes: u64,
+    /// Written to tables by RocksDB's threads: flushes and compactions.
+    pub store_bytes: u64,
+    /// All that the process has made dirty on disk: also the zeros of new log segments.
+    pub disk_bytes: u64,
     pub peak_bytes: u64,
     pub resident_bytes: u64,
 }
@@ -140,6 +144,8 @@ impl UnderTest {
         Ok(Used {
             cpu: cpu_of(process.pid)?,
             log_bytes: log_bytes(&process.http).await?,
+            store_bytes: written_by_rocksdb(process.pid)?,
+            disk_bytes: written(&format!("/proc/{}/io", process.pid))?,
             peak_bytes: kib("VmHWM:") << 10,
             resident_bytes: kib("VmRSS:") << 10,
         })
@@ -190,6 +196,29 @@ pub(crate) fn cpu_of(pid: u32) -> Result<Duration, BenchError> {
         .sum();
     let per_second = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}
+
+/// Bytes that a process or thread has made dirty on disk.
+fn written(file: &str) -> Result<u64, BenchError> {
+    let io = std::fs::read_to_string(file).map_err(|error| BenchError::new(file, error))?;
+    io.lines()
+        .find_map(|line| line.strip_prefix("write_bytes:")?.trim().parse().ok())
+        .ok_or_else(|| BenchError::new(file, "no write_bytes"))
+}
+
+fn written_by_rocksdb(pid: u32) -> Result<u64, BenchError> {
+    let tasks = format!("/proc/{pid}/task");
+    let fail = |error| BenchError::new(&tasks, error);
+    let mut sum = 0;
+    for task in std::fs::read_dir(&tasks).map_err(fail)? {
+        let task = task.map_err(fail)?.path();
+        // Some threads live short: what is gone meanwhile is none of RocksDB's.
+        let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+        if name.starts_with("rocksdb") {
+            sum += written(&task.join("io").display().to_string())?;
+        }
+    }
+    Ok(sum)
 }
 
 /// The size of everything written to the log, from the server's metrics.

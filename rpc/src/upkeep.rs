@@ -95,6 +95,7 @@ impl Upkeep {
         let thread = std::thread::Builder::new()
             .name("checkpoints".to_owned())
             .spawn(move || {
+                wal::background::step_back();
                 while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                     for (group, stored) in groups.iter_mut().zip(&stores.groups) {
                         group.look(stored, &stores, &schedule);

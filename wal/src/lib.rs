@@ -16,6 +16,7 @@
 //! the [`embedded`] log on local disk, and Kafka (in a crate of its own, so that nothing else links librdkafka).
 #![deny(missing_docs)]
 
+pub mod background;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod embedded;

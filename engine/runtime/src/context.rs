@@ -136,13 +136,7 @@ impl Context<'_> {
         owner: &[u8],
         payload: Bytes,
     ) -> Result<i64, StoreError> {
-        let due_ms = due_ms.max(self.timer_floor_ms);
-        let key = self.bytes(&timer::key(due_ms, owner));
-        self.store.put(Family::Queue, key, payload)?;
-        if self.next_due_ms.is_none_or(|next| due_ms < next) {
-            *self.next_due_ms = Some(due_ms);
-        }
-        Ok(due_ms)
+        self.add_timer(due_ms, owner, payload, Store::put)
     }
 
     /// Like [`Context::set_timer`], for an owner that certainly has no timer at this due time.
@@ -152,9 +146,19 @@ impl Context<'_> {
         owner: &[u8],
         payload: Bytes,
     ) -> Result<i64, StoreError> {
+        self.add_timer(due_ms, owner, payload, Store::insert)
+    }
+
+    fn add_timer(
+        &mut self,
+        due_ms: i64,
+        owner: &[u8],
+        payload: Bytes,
+        write: fn(&mut Store, Family, Bytes, Bytes) -> Result<(), StoreError>,
+    ) -> Result<i64, StoreError> {
         let due_ms = due_ms.max(self.timer_floor_ms);
         let key = self.bytes(&timer::key(due_ms, owner));
-        self.store.insert(Family::Queue, key, payload)?;
+        write(self.store, Family::Queue, key, payload)?;
         if self.next_due_ms.is_none_or(|next| due_ms < next) {
             *self.next_due_ms = Some(due_ms);
         }

@@ -29,6 +29,7 @@ impl WriteBackThread {
         let thread = std::thread::Builder::new()
             .name("write-back".to_owned())
             .spawn(move || {
+                wal::background::step_back();
                 // At most two jobs a group are under way, so the queue is bounded by the number of groups.
                 for job in receiver {
                     match job {

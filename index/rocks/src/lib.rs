@@ -56,13 +56,22 @@ impl RocksBase {
         // Families that are opened without descriptors get default options.
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family_name(family), shared.options(family)));
-        let db = DB::open_cf_descriptors(&shared.options(Family::State), path, families).map_err(|error| {
-            StoreError::Base(format!(
-                "{}: {error} (if the directory is damaged: restore a backup, or remove it if the log still begins at its start)",
-                path.display()
-            ))
-        })?;
-        Ok(Arc::new(RocksBase::new(db, path)))
+        let options = shared.options(Family::State);
+        let open = || {
+            // RocksDB's own threads take the priority of the one that opens it.
+            wal::background::step_back();
+            DB::open_cf_descriptors(&options, path, families)
+        };
+        let opened = std::thread::scope(|scope| scope.spawn(open).join());
+        let error = match opened {
+            Ok(Ok(db)) => return Ok(Arc::new(RocksBase::new(db, path))),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "RocksDB panicked".to_owned(),
+        };
+        Err(StoreError::Base(format!(
+            "{}: {error} (if the directory is damaged: restore a backup, or remove it if the log still begins at its start)",
+            path.display()
+        )))
     }
 
     fn new(db: DB, path: &Path) -> RocksBase {

@@ -81,6 +81,8 @@ impl Shared {
         options.set_level_compaction_dynamic_level_bytes(true);
         // A write-back makes one file of level 0; more of them before a compaction, fewer times is each row rewritten.
         options.set_level_zero_file_num_compaction_trigger(8);
+        // The log's syncs wait for what the disk has before them, so it gets files piece by piece, not at their end.
+        options.set_bytes_per_sync(1 << 20);
         if self.is_compressed {
             options.set_compression_type(DBCompressionType::Lz4);
             options.set_bottommost_compression_type(DBCompressionType::Zstd);

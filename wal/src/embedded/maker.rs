@@ -22,6 +22,7 @@ impl Maker {
         let thread = std::thread::Builder::new()
             .name("log-segment".to_owned())
             .spawn(move || {
+                crate::background::step_back();
                 if let Some(file) = make(&inner, id) {
                     // If the log thread has ended meanwhile, the file is found empty at the next start.
                     let _ = sender.send(file);

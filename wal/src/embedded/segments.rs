@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::blocks::Blocks;
 use super::disk::{Disk, DiskFile};
@@ -77,6 +78,9 @@ pub(super) fn is_unfinished(name: &str) -> bool {
     })
 }
 
+/// The longest pause between two pieces of a new segment: the next one has to be there when this one is full.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
 /// Makes a segment's file: of full size, with room on the medium, and, if `zeros`, written with zeros, so that appending
 /// to it later changes no metadata and `fdatasync` is cheap. It is complete once it has its name; if that fails, or
 /// `stop` is set meanwhile, nothing of it stays.
@@ -122,6 +126,10 @@ fn fill(
             let len = CHUNK.min(size - at);
             file.write_at(at, &chunk[..len as usize])?;
             at += len;
+            // In small pieces, and with pauses: the log's own syncs wait for what the disk has before them.
+            let started = Instant::now();
+            file.sync()?;
+            std::thread::sleep((started.elapsed() * 3).min(LONGEST_PAUSE));
         }
     }
     file.sync()?;

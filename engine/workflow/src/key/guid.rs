@@ -3,7 +3,7 @@
 use index::key::{KeyError, KeyReader, KeyWriter};
 
 /// `TaskRunId.task_guid`: `<thread>-<position>`, or `ut-<thread>-<position>-<n>` for a reminder (spec 04, section 1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TaskGuid {
     thread: i32,
     position: i32,

@@ -4,6 +4,7 @@
 //! and deleted, in one place. Numbers are big-endian: order is numeric.
 
 mod guid;
+mod place;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,9 @@ use index::key::KeyWriter;
 use proto::littlehorse::WfRunId;
 
 pub use guid::TaskGuid;
+pub use place::{EventAt, NodeAt, OutputAt, Place, ThreadAt, VariableAt, WfRunAt};
 pub use row::{Row, RunRow};
+pub(crate) use row::{kind_of, task_run_of_root, tenant_of_run};
 
 /// First byte of the rows of WfRuns.
 pub const RUNS: u8 = 0x10;
@@ -84,9 +87,17 @@ impl Kind {
 }
 
 /// The key prefix of one WfRun's rows.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Eq, PartialOrd, Ord)]
 pub struct RunKey {
     prefix: Bytes,
+}
+
+impl PartialEq for RunKey {
+    fn eq(&self, other: &RunKey) -> bool {
+        // Mostly it is the same one.
+        (self.prefix.as_ptr() == other.prefix.as_ptr() && self.prefix.len() == other.prefix.len())
+            || self.prefix == other.prefix
+    }
 }
 
 impl RunKey {

@@ -133,3 +133,50 @@ impl RunRow {
         }))
     }
 }
+
+/// The kind byte of a run's row: behind the tenant, the root's id and the children's.
+pub(crate) fn kind_of(key: &[u8]) -> Option<u8> {
+    let mut at = 1;
+    for _ in 0..2 {
+        at = end_of_string(key, at)?;
+    }
+    while *key.get(at)? == CHILD {
+        at = end_of_string(key, at + 1)?;
+    }
+    key.get(at).copied()
+}
+
+/// The tenant of a run's row, as it stands in the key.
+pub(crate) fn tenant_of_run(key: &[u8]) -> Option<&[u8]> {
+    key.get(1..end_of_string(key, 1)?)
+}
+
+/// If this is the key of a TaskRun of a WfRun without a parent: tenant and id as they stand in the key, and the TaskRun.
+pub(crate) fn task_run_of_root(key: &[u8]) -> Option<(&[u8], &[u8], TaskGuid)> {
+    if key.first() != Some(&RUNS) {
+        return None;
+    }
+    let tenant_end = end_of_string(key, 1)?;
+    let run_end = end_of_string(key, tenant_end)?;
+    let (kind, rest) = key.get(run_end..)?.split_first()?;
+    if *kind != Kind::TaskRun as u8 {
+        return None;
+    }
+    let mut reader = KeyReader::new(rest);
+    let guid = TaskGuid::read(&mut reader).ok()?;
+    if !reader.rest().is_empty() {
+        return None;
+    }
+    Some((key.get(1..tenant_end)?, key.get(tenant_end..run_end)?, guid))
+}
+
+/// Strings end in 00 01; a zero inside is 00 FF.
+fn end_of_string(key: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr(0, key.get(at..)?)?;
+        if *key.get(at + 1)? == 1 {
+            return Some(at + 2);
+        }
+        at += 2;
+    }
+}

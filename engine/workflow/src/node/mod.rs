@@ -62,6 +62,11 @@ impl<'a> At<'a> {
         self.spec.node(&self.thread_spec, &self.node_name)
     }
 
+    /// Whether it is a task for a worker.
+    pub fn is_task(&self) -> Result<bool, Rejection> {
+        Ok(matches!(self.node_type()?, Type::Task(_)))
+    }
+
     fn node_type(&self) -> Result<&Type, Rejection> {
         self.node()?
             .node

@@ -7,13 +7,18 @@ use index::key::KeyWriter;
 use proto::ironhorse::v1::ExternalEventRow;
 use proto::littlehorse::{ExternalEvent, ExternalEventDefId, ExternalEventId, WfRunId};
 
-use super::Row;
 use super::schema::Index;
+use super::{OfRun, Row};
+use crate::key::EventAt;
 
 impl Row for ExternalEventRow {
     fn version(&self) -> u32 {
         self.version
     }
+}
+
+impl OfRun for ExternalEventRow {
+    type Place = EventAt;
 }
 
 /// Its id.

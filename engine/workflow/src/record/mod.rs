@@ -14,5 +14,5 @@ pub mod worker_group;
 mod rows;
 mod schema;
 
-pub use rows::{Row, Rows, decode};
+pub use rows::{OfRun, Row, Rows, decode};
 pub use schema::WorkflowSchema;

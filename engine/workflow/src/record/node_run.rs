@@ -4,7 +4,8 @@ use proto::ironhorse::v1::{NodeOutputRow, NodeRunRow};
 use proto::littlehorse::node_run::NodeType;
 use proto::littlehorse::{NodeRun, NodeRunId, WfRunId};
 
-use super::Row;
+use super::{OfRun, Row};
+use crate::key::{NodeAt, OutputAt};
 
 impl Row for NodeRunRow {
     fn version(&self) -> u32 {
@@ -16,6 +17,14 @@ impl Row for NodeOutputRow {
     fn version(&self) -> u32 {
         self.version
     }
+}
+
+impl OfRun for NodeRunRow {
+    type Place = NodeAt;
+}
+
+impl OfRun for NodeOutputRow {
+    type Place = OutputAt;
 }
 
 /// The public message: with its id, and a masked correlation key hidden (spec 05, section 4).

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use index::Family;
 use prost::Message;
 use runtime::{Context, Rejection};
+
+use crate::key::{Place, RunKey};
 
 /// A stored message that carries its format version.
 pub trait Row: Message + Default {
@@ -14,6 +15,12 @@ pub trait Row: Message + Default {
 
     /// The format that the row was written in.
     fn version(&self) -> u32;
+}
+
+/// A row of a WfRun.
+pub trait OfRun: Row {
+    /// Where such a row is within its WfRun.
+    type Place: Place;
 }
 
 /// Reads a row.
@@ -51,66 +58,87 @@ enum Slot<T> {
 /// More rows than this of one type are found through an index; so many, by comparing.
 const FEW: usize = 16;
 
-/// A command's view of the rows of one type.
+/// A row, where it is, and what became of it.
 #[derive(Debug)]
-pub struct Rows<T> {
-    /// In the order in which they were first looked up.
-    slots: Vec<(Bytes, Slot<T>)>,
-    /// Places in `slots`, once these are many.
-    index: BTreeMap<Bytes, usize>,
+struct Known<T: OfRun> {
+    run: RunKey,
+    place: T::Place,
+    slot: Slot<T>,
 }
 
-impl<T> Default for Rows<T> {
+/// A command's view of the rows of one type. A row is looked up by its place: its key is made only to read or to write it.
+#[derive(Debug)]
+pub struct Rows<T: OfRun> {
+    /// In the order in which they were first looked up.
+    known: Vec<Known<T>>,
+    /// Places in `known`, once these are many.
+    index: BTreeMap<(RunKey, T::Place), usize>,
+}
+
+impl<T: OfRun> Default for Rows<T> {
     fn default() -> Rows<T> {
         Rows {
-            slots: Vec::new(),
+            known: Vec::new(),
             index: BTreeMap::new(),
         }
     }
 }
 
-impl<T: Row> Rows<T> {
-    fn find(&self, key: &[u8]) -> Option<usize> {
-        if self.slots.len() > FEW {
-            self.index.get(key).copied()
+impl<T: OfRun> Rows<T> {
+    fn find(&self, run: &RunKey, place: &T::Place) -> Option<usize> {
+        if self.known.len() > FEW {
+            self.index.get(&(run.clone(), place.clone())).copied()
         } else {
             // The last ones are asked for most.
-            self.slots.iter().rposition(|(known, _)| known == key)
+            let found = |known: &Known<T>| known.place == *place && known.run == *run;
+            self.known.iter().rposition(found)
         }
     }
 
-    fn add(&mut self, key: Bytes, slot: Slot<T>) -> usize {
-        let place = self.slots.len();
-        self.slots.push((key, slot));
-        match self.slots.len() {
-            0..=FEW => {}
-            len if len == FEW + 1 => {
-                let keys = self.slots.iter().map(|(key, _)| key.clone());
-                self.index = keys.zip(0..).collect();
-            }
-            _ => {
-                let key = self.slots[place].0.clone();
-                self.index.insert(key, place);
-            }
-        }
-        place
-    }
-
-    fn slot(&mut self, context: &mut Context<'_>, key: &[u8]) -> Result<&mut Slot<T>, Rejection> {
-        if let Some(place) = self.find(key) {
-            return Ok(&mut self.slots[place].1);
-        }
-        let slot = match context.get(Family::State, key)? {
-            Some(value) => Slot::Present(Box::new(decode(&value)?), State::Clean),
-            None => Slot::Absent,
+    fn add(&mut self, run: &RunKey, place: T::Place, slot: Slot<T>) -> usize {
+        let at = self.known.len();
+        self.known.push(Known {
+            run: run.clone(),
+            place,
+            slot,
+        });
+        let first_without = match self.known.len() {
+            0..=FEW => return at,
+            len if len == FEW + 1 => 0,
+            _ => at,
         };
-        let place = self.add(context.bytes(key), slot);
-        Ok(&mut self.slots[place].1)
+        let new = self.known.iter().zip(0..).skip(first_without);
+        self.index
+            .extend(new.map(|(known, at)| ((known.run.clone(), known.place.clone()), at)));
+        at
+    }
+
+    fn slot(
+        &mut self,
+        context: &Context<'_>,
+        run: &RunKey,
+        place: T::Place,
+    ) -> Result<&mut Slot<T>, Rejection> {
+        let at = if let Some(at) = self.find(run, &place) {
+            at
+        } else {
+            let slot = match context.get(Family::State, &place.key(run))? {
+                Some(value) => Slot::Present(Box::new(decode(&value)?), State::Clean),
+                None => Slot::Absent,
+            };
+            self.add(run, place, slot)
+        };
+        Ok(&mut self.known[at].slot)
     }
 
     /// The row, if it exists.
-    pub fn get(&mut self, context: &mut Context<'_>, key: &[u8]) -> Result<Option<&T>, Rejection> {
-        Ok(match self.slot(context, key)? {
+    pub fn get(
+        &mut self,
+        context: &Context<'_>,
+        run: &RunKey,
+        place: T::Place,
+    ) -> Result<Option<&T>, Rejection> {
+        Ok(match self.slot(context, run, place)? {
             Slot::Present(row, _) => Some(row),
             Slot::Absent | Slot::Deleted => None,
         })
@@ -119,10 +147,11 @@ impl<T: Row> Rows<T> {
     /// The row, to be changed: it will be written.
     pub fn get_mut(
         &mut self,
-        context: &mut Context<'_>,
-        key: &[u8],
+        context: &Context<'_>,
+        run: &RunKey,
+        place: T::Place,
     ) -> Result<Option<&mut T>, Rejection> {
-        Ok(match self.slot(context, key)? {
+        Ok(match self.slot(context, run, place)? {
             Slot::Present(row, state) => {
                 if *state == State::Clean {
                     *state = State::Dirty;
@@ -134,11 +163,11 @@ impl<T: Row> Rows<T> {
     }
 
     /// A row that certainly did not exist before this command.
-    pub fn insert(&mut self, context: &mut Context<'_>, key: &[u8], row: T) {
+    pub fn insert(&mut self, run: &RunKey, place: T::Place, row: T) {
         let row = Box::new(row);
-        match self.find(key) {
-            Some(place) => {
-                let slot = &mut self.slots[place].1;
+        match self.find(run, &place) {
+            Some(at) => {
+                let slot = &mut self.known[at].slot;
                 let state = match slot {
                     // It existed in the store: it must be overwritten, not inserted.
                     Slot::Deleted | Slot::Present(_, State::Clean | State::Dirty) => State::Dirty,
@@ -147,23 +176,23 @@ impl<T: Row> Rows<T> {
                 *slot = Slot::Present(row, state);
             }
             None => {
-                self.add(context.bytes(key), Slot::Present(row, State::New));
+                self.add(run, place, Slot::Present(row, State::New));
             }
         }
     }
 
     /// Deletes a row, if it exists.
-    pub fn delete(&mut self, context: &mut Context<'_>, key: &[u8]) {
-        match self.find(key) {
-            Some(place) => {
-                let slot = &mut self.slots[place].1;
+    pub fn delete(&mut self, run: &RunKey, place: T::Place) {
+        match self.find(run, &place) {
+            Some(at) => {
+                let slot = &mut self.known[at].slot;
                 *slot = match slot {
                     Slot::Present(_, State::New) | Slot::Absent => Slot::Absent,
                     Slot::Present(..) | Slot::Deleted => Slot::Deleted,
                 };
             }
             None => {
-                self.add(context.bytes(key), Slot::Deleted);
+                self.add(run, place, Slot::Deleted);
             }
         }
     }
@@ -171,18 +200,22 @@ impl<T: Row> Rows<T> {
     /// Writes what was changed, and forgets all.
     pub fn flush(&mut self, context: &mut Context<'_>) -> Result<(), Rejection> {
         self.index.clear();
-        for (key, slot) in std::mem::take(&mut self.slots) {
-            match slot {
-                Slot::Present(row, State::New) => {
+        for Known { run, place, slot } in self.known.drain(..) {
+            let (row, state) = match slot {
+                Slot::Present(_, State::Clean) | Slot::Absent => continue,
+                Slot::Present(row, state) => (Some(row), state),
+                Slot::Deleted => (None, State::Dirty),
+            };
+            let key = context.bytes(&place.key(&run));
+            match row {
+                None => context.delete(Family::State, key)?,
+                Some(row) => {
                     let value = context.encoded(&*row);
-                    context.insert(Family::State, key, value)?;
+                    match state {
+                        State::New => context.insert(Family::State, key, value)?,
+                        _ => context.put(Family::State, key, value)?,
+                    }
                 }
-                Slot::Present(row, State::Dirty) => {
-                    let value = context.encoded(&*row);
-                    context.put(Family::State, key, value)?;
-                }
-                Slot::Deleted => context.delete(Family::State, key)?,
-                Slot::Present(_, State::Clean) | Slot::Absent => {}
             }
         }
         Ok(())

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use index::key::KeyWriter;
 use index::{EntryChange, IndexDeclaration, Schema, changes_of_entries};
 use prost::Message;
+use proto::ironhorse::v1::task_run_index_view::Indexed;
 use proto::ironhorse::v1::{ExternalEventRow, TaskRunIndexView, WfRunRow};
 
 use super::{external_event, task_run, wf_run};
-use crate::key::{Kind, RUNS, Row, RunRow};
+use crate::key::{Kind, RUNS, Row, RunRow, kind_of};
 
 /// The indexes: first byte of an entry's key. Entries go on with tenant, the attributes, the creation time and the id
 /// (spec 07, sections 1.4 and 2), so that an index is in the order of its searches.
@@ -86,6 +87,12 @@ impl Schema for WorkflowSchema {
     }
 
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes)) {
+        if let Some(source) = task_run::Source::read(key) {
+            if let Some(task_run) = indexed_of_task_run(value) {
+                source.index_entries(&task_run, emit);
+            }
+            return;
+        }
         let Ok(Some(row)) = RunRow::parse(key) else {
             return;
         };
@@ -93,16 +100,6 @@ impl Schema for WorkflowSchema {
             Row::WfRun => {
                 if let Ok(value) = WfRunRow::decode(value) {
                     wf_run::index_entries(&row.tenant, &row.wf_run_id, &value, emit);
-                }
-            }
-            Row::TaskRun { guid } => {
-                if let Ok(TaskRunIndexView {
-                    task_run: Some(task_run),
-                    ..
-                }) = TaskRunIndexView::decode(value)
-                {
-                    let run = row.wf_run_id.to_string();
-                    task_run::index_entries(&row.tenant, &run, *guid, &task_run, emit);
                 }
             }
             Row::ExternalEvent { def, guid } => {
@@ -132,44 +129,21 @@ impl Schema for WorkflowSchema {
         if kind_of(key) != Some(Kind::TaskRun as u8) {
             return changes_of_entries(self, key, before, after, emit);
         }
-        let view = |value: Option<&[u8]>| TaskRunIndexView::decode(value?).ok()?.task_run;
-        let (before, after) = (view(before), view(after));
+        let (before, after) = (
+            before.and_then(indexed_of_task_run),
+            after.and_then(indexed_of_task_run),
+        );
         if before != after
-            && let Ok(Some(RunRow {
-                tenant,
-                wf_run_id,
-                row: Row::TaskRun { guid },
-            })) = RunRow::parse(key)
+            && let Some(source) = task_run::Source::read(key)
         {
-            let run = wf_run_id.to_string();
-            task_run::index_changes(&tenant, &run, guid, before.as_ref(), after.as_ref(), emit);
+            source.index_changes(before.as_ref(), after.as_ref(), emit);
         }
     }
 }
 
-/// The kind byte of a run's row: behind the tenant, the root's id and the children's.
-fn kind_of(key: &[u8]) -> Option<u8> {
-    let mut at = 1;
-    for _ in 0..2 {
-        at = end_of_string(key, at)?;
-    }
-    while *key.get(at)? == crate::key::CHILD {
-        at = end_of_string(key, at + 1)?;
-    }
-    key.get(at).copied()
-}
-
-/// Strings end in 00 01; a zero inside is 00 FF.
-fn end_of_string(key: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        if *key.get(at)? == 0 {
-            if *key.get(at + 1)? == 1 {
-                return Some(at + 2);
-            }
-            at += 1;
-        }
-        at += 1;
-    }
+/// What the indexes need of a stored TaskRun.
+fn indexed_of_task_run(value: &[u8]) -> Option<Indexed> {
+    TaskRunIndexView::decode(value).ok()?.task_run
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! TaskRun: a task for workers, with all its attempts (spec 04).
 
+use std::borrow::Cow;
+
 use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::key::KeyWriter;
@@ -9,15 +11,19 @@ use proto::ironhorse::v1::{CheckpointRow, TaskRunRow};
 use proto::littlehorse::task_attempt::Result as AttemptResult;
 use proto::littlehorse::{Checkpoint, CheckpointId, TaskRun, TaskRunId};
 
-use super::Row;
 use super::schema::Index;
-use crate::key::TaskGuid;
+use super::{OfRun, Row};
+use crate::key::{self, Row as KeyRow, RunRow, TaskGuid};
 use crate::value::mask;
 
 impl Row for TaskRunRow {
     fn version(&self) -> u32 {
         self.version
     }
+}
+
+impl OfRun for TaskRunRow {
+    type Place = TaskGuid;
 }
 
 impl Row for CheckpointRow {
@@ -59,11 +65,7 @@ pub fn index_range(tenant: &str, task_def: &str, status: Option<i32>) -> KeyRang
 }
 
 fn index_prefix(tenant: &str, task_def: &str, status: Option<i32>) -> KeyWriter {
-    let index = match status {
-        None => Index::TaskRunByDef,
-        Some(_) => Index::TaskRunByDefStatus,
-    };
-    let mut key = index.prefix(tenant);
+    let mut key = index_of(status.is_some()).prefix(tenant);
     key.str(task_def);
     if let Some(status) = status {
         key.i32(status);
@@ -71,62 +73,95 @@ fn index_prefix(tenant: &str, task_def: &str, status: Option<i32>) -> KeyWriter 
     key
 }
 
-/// The entry of a TaskRun among all of its TaskDef, or among those in its status.
-fn index_entry(
-    tenant: &str,
-    run: &str,
-    guid: TaskGuid,
-    task_run: &Indexed,
-    by_status: bool,
-) -> Option<Bytes> {
-    let task_def = task_run.task_def_id.as_ref()?;
-    let status = by_status.then_some(task_run.status);
-    let scheduled = timestamp_ms(task_run.scheduled_at.as_ref());
-    let mut key = index_prefix(tenant, &task_def.name, status);
-    key.i64(scheduled).str(run).str(&guid.to_string());
-    Some(key.finish())
-}
-
-/// Index entries of a stored TaskRun; `run` is the text form of its WfRun's id.
-pub(super) fn index_entries(
-    tenant: &str,
-    run: &str,
-    guid: TaskGuid,
-    task_run: &Indexed,
-    emit: &mut dyn FnMut(Bytes, Bytes),
-) {
-    for by_status in [false, true] {
-        if let Some(key) = index_entry(tenant, run, guid, task_run, by_status) {
-            emit(key, Bytes::new());
-        }
+fn index_of(by_status: bool) -> Index {
+    if by_status {
+        Index::TaskRunByDefStatus
+    } else {
+        Index::TaskRunByDef
     }
 }
 
-/// What changes among its entries: nothing but the one by status, as a rule.
-pub(super) fn index_changes(
-    tenant: &str,
-    run: &str,
-    guid: TaskGuid,
-    before: Option<&Indexed>,
-    after: Option<&Indexed>,
-    emit: &mut dyn FnMut(Bytes, EntryChange),
-) {
-    for by_status in [false, true] {
-        let entry = |task_run: &Indexed| index_entry(tenant, run, guid, task_run, by_status);
-        let stays = match (before, after) {
-            (Some(before), Some(after)) => {
-                before.task_def_id == after.task_def_id
-                    && before.scheduled_at == after.scheduled_at
-                    && (!by_status || before.status == after.status)
-            }
-            _ => false,
+/// What the entries of a TaskRun's row take over from its key.
+pub(super) struct Source<'k> {
+    /// As in the key.
+    tenant: &'k [u8],
+    /// The text form of the WfRun's id, written like a string of a key: for a run without a parent, it stands there.
+    run: Cow<'k, [u8]>,
+    guid: String,
+}
+
+impl<'k> Source<'k> {
+    /// Reads a row's key; `None` for the key of something else.
+    pub(super) fn read(key: &'k [u8]) -> Option<Source<'k>> {
+        if let Some((tenant, run, guid)) = key::task_run_of_root(key) {
+            return Some(Source {
+                tenant,
+                run: Cow::Borrowed(run),
+                guid: guid.to_string(),
+            });
+        }
+        let Ok(Some(RunRow {
+            wf_run_id,
+            row: KeyRow::TaskRun { guid },
+            ..
+        })) = RunRow::parse(key)
+        else {
+            return None;
         };
-        if !stays {
-            if let Some(key) = before.and_then(entry) {
-                emit(key, EntryChange::Removed);
+        let run = KeyWriter::new().str(&wf_run_id.to_string()).finish();
+        Some(Source {
+            tenant: key::tenant_of_run(key)?,
+            run: Cow::Owned(run.to_vec()),
+            guid: guid.to_string(),
+        })
+    }
+
+    /// The entry among all TaskRuns of the TaskDef, or among those in the same status.
+    fn entry(&self, task_run: &Indexed, by_status: bool) -> Option<Bytes> {
+        let task_def = task_run.task_def_id.as_ref()?;
+        let mut key = KeyWriter::new();
+        let index = index_of(by_status);
+        key.u8(index as u8).raw(self.tenant).str(&task_def.name);
+        if by_status {
+            key.i32(task_run.status);
+        }
+        let scheduled = timestamp_ms(task_run.scheduled_at.as_ref());
+        Some(key.i64(scheduled).raw(&self.run).str(&self.guid).finish())
+    }
+
+    /// Index entries of the stored TaskRun.
+    pub(super) fn index_entries(&self, task_run: &Indexed, emit: &mut dyn FnMut(Bytes, Bytes)) {
+        for by_status in [false, true] {
+            if let Some(key) = self.entry(task_run, by_status) {
+                emit(key, Bytes::new());
             }
-            if let Some(key) = after.and_then(entry) {
-                emit(key, EntryChange::Added(Bytes::new()));
+        }
+    }
+
+    /// What changes among its entries: nothing but the one by status, as a rule.
+    pub(super) fn index_changes(
+        &self,
+        before: Option<&Indexed>,
+        after: Option<&Indexed>,
+        emit: &mut dyn FnMut(Bytes, EntryChange),
+    ) {
+        for by_status in [false, true] {
+            let entry = |task_run: &Indexed| self.entry(task_run, by_status);
+            let stays = match (before, after) {
+                (Some(before), Some(after)) => {
+                    before.task_def_id == after.task_def_id
+                        && before.scheduled_at == after.scheduled_at
+                        && (!by_status || before.status == after.status)
+                }
+                _ => false,
+            };
+            if !stays {
+                if let Some(key) = before.and_then(entry) {
+                    emit(key, EntryChange::Removed);
+                }
+                if let Some(key) = after.and_then(entry) {
+                    emit(key, EntryChange::Added(Bytes::new()));
+                }
             }
         }
     }

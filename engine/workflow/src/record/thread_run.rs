@@ -2,10 +2,15 @@
 
 use proto::ironhorse::v1::ThreadRunRow;
 
-use super::Row;
+use super::{OfRun, Row};
+use crate::key::ThreadAt;
 
 impl Row for ThreadRunRow {
     fn version(&self) -> u32 {
         self.version
     }
+}
+
+impl OfRun for ThreadRunRow {
+    type Place = ThreadAt;
 }

@@ -3,13 +3,18 @@
 use proto::ironhorse::v1::VariableRow;
 use proto::littlehorse::{Variable, VariableId, WfRunId};
 
-use super::Row;
+use super::{OfRun, Row};
+use crate::key::VariableAt;
 use crate::value::mask;
 
 impl Row for VariableRow {
     fn version(&self) -> u32 {
         self.version
     }
+}
+
+impl OfRun for VariableRow {
+    type Place = VariableAt;
 }
 
 /// The public message: with its id, and a masked value hidden.

@@ -7,13 +7,18 @@ use index::key::KeyWriter;
 use proto::ironhorse::v1::WfRunRow;
 use proto::littlehorse::{LhStatus, WfRun, WfRunId, WfSpecId};
 
-use super::Row;
 use super::schema::Index;
+use super::{OfRun, Row};
+use crate::key::WfRunAt;
 
 impl Row for WfRunRow {
     fn version(&self) -> u32 {
         self.version
     }
+}
+
+impl OfRun for WfRunRow {
+    type Place = WfRunAt;
 }
 
 /// The public message, without its ThreadRuns.

@@ -21,6 +21,8 @@ enum Step {
     Idle,
     /// It moved.
     Moved,
+    /// It moved to a task: nothing but its worker moves it on.
+    MovedToTask,
     /// The thread has ended: the others get their turn first.
     Ended,
 }
@@ -34,10 +36,13 @@ pub fn advance(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
         }
         passes += 1;
         let mut moved = false;
-        for thread in unit.active_threads(run)? {
-            match step(unit, run, thread)? {
+        let threads = unit.active_threads(run)?;
+        for thread in &threads {
+            match step(unit, run, *thread)? {
                 Step::Idle => {}
-                Step::Moved => moved = true,
+                // No other thread has to see that it moved, so a pass that finds nothing to do is saved.
+                Step::MovedToTask if threads.len() == 1 => return Ok(()),
+                Step::Moved | Step::MovedToTask => moved = true,
                 Step::Ended => {
                     passes -= 1;
                     continue 'passes;
@@ -112,7 +117,11 @@ fn run_node(
     activate(unit, run, thread, position + 1, &sink).map_err(Failing::Rejected)?;
     let next = At::new(unit, run, thread, position + 1)?;
     node::arrive(unit, &next)?;
-    Ok(Step::Moved)
+    Ok(if next.is_task()? {
+        Step::MovedToTask
+    } else {
+        Step::Moved
+    })
 }
 
 /// A node becomes the thread's current one. Its arrival action comes next.

@@ -9,7 +9,10 @@ use proto::ironhorse::v1::{
 use proto::littlehorse::{NodeRun, ThreadRun, WfRun, WfRunId, WfSpecId};
 use runtime::{Context, Rejection};
 
-use crate::key::{Kind, Row as KeyRow, RunKey, RunRow, TaskGuid};
+use crate::key::{
+    EventAt, Kind, NodeAt, OutputAt, Row as KeyRow, RunKey, RunRow, TaskGuid, ThreadAt, VariableAt,
+    WfRunAt,
+};
 use crate::record::Rows;
 use crate::record::wf_run::is_terminated;
 use crate::spec::{self, Spec};
@@ -96,26 +99,26 @@ impl<'u, 'c> Unit<'u, 'c> {
     pub fn exists(&mut self, run: &Run) -> Result<bool, Rejection> {
         Ok(self
             .wf_runs
-            .get(self.context, &run.key.wf_run())?
+            .get(self.context, &run.key, WfRunAt)?
             .is_some_and(|row| !row.deleting))
     }
 
     /// Whether there is a row for the WfRun, even if it is being deleted.
     pub fn is_taken(&mut self, run: &Run) -> Result<bool, Rejection> {
-        Ok(self.wf_runs.get(self.context, &run.key.wf_run())?.is_some())
+        Ok(self.wf_runs.get(self.context, &run.key, WfRunAt)?.is_some())
     }
 
     /// The row of a WfRun that is known to exist.
     pub fn wf_run_row(&mut self, run: &Run) -> Result<&WfRunRow, Rejection> {
         self.wf_runs
-            .get(self.context, &run.key.wf_run())?
+            .get(self.context, &run.key, WfRunAt)?
             .ok_or_else(|| lost("WfRun"))
     }
 
     /// The row of a WfRun that is known to exist, to be changed.
     pub fn wf_run_row_mut(&mut self, run: &Run) -> Result<&mut WfRunRow, Rejection> {
         self.wf_runs
-            .get_mut(self.context, &run.key.wf_run())?
+            .get_mut(self.context, &run.key, WfRunAt)?
             .ok_or_else(|| lost("WfRun"))
     }
 
@@ -137,7 +140,7 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// A new WfRun.
     pub fn insert_wf_run(&mut self, run: &Run, row: WfRunRow) {
-        self.wf_runs.insert(self.context, &run.key.wf_run(), row);
+        self.wf_runs.insert(&run.key, WfRunAt, row);
     }
 
     /// The numbers of the active ThreadRuns, ascending.
@@ -168,11 +171,11 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// A ThreadRun, active or archived, if it exists.
     pub fn find_thread(&mut self, run: &Run, number: i32) -> Result<Option<&ThreadRun>, Rejection> {
-        let mut key = run.key.thread_run(number);
-        if self.threads.get(self.context, &key)?.is_none() {
-            key = run.key.inactive_thread_run(number);
+        let mut at = ThreadAt::active(number);
+        if self.threads.get(self.context, &run.key, at)?.is_none() {
+            at.archived = true;
         }
-        let row = self.threads.get(self.context, &key)?;
+        let row = self.threads.get(self.context, &run.key, at)?;
         Ok(row.and_then(|row| row.thread_run.as_ref()))
     }
 
@@ -185,17 +188,16 @@ impl<'u, 'c> Unit<'u, 'c> {
     /// An active ThreadRun that is known to exist, to be changed.
     pub fn thread_mut(&mut self, run: &Run, number: i32) -> Result<&mut ThreadRun, Rejection> {
         self.threads
-            .get_mut(self.context, &run.key.thread_run(number))?
+            .get_mut(self.context, &run.key, ThreadAt::active(number))?
             .and_then(|row| row.thread_run.as_mut())
             .ok_or_else(|| lost("ThreadRun"))
     }
 
     /// A new ThreadRun.
     pub fn insert_thread(&mut self, run: &Run, thread: ThreadRun) {
-        let key = run.key.thread_run(thread.number);
         self.threads.insert(
-            self.context,
-            &key,
+            &run.key,
+            ThreadAt::active(thread.number),
             ThreadRunRow {
                 version: 1,
                 thread_run: Some(thread),
@@ -216,7 +218,7 @@ impl<'u, 'c> Unit<'u, 'c> {
         position: i32,
     ) -> Result<Option<&NodeRunRow>, Rejection> {
         self.nodes
-            .get(self.context, &run.key.node_run(thread, position))
+            .get(self.context, &run.key, NodeAt { thread, position })
     }
 
     /// The row of a NodeRun that is known to exist, to be changed.
@@ -227,14 +229,14 @@ impl<'u, 'c> Unit<'u, 'c> {
         position: i32,
     ) -> Result<&mut NodeRunRow, Rejection> {
         self.nodes
-            .get_mut(self.context, &run.key.node_run(thread, position))?
+            .get_mut(self.context, &run.key, NodeAt { thread, position })?
             .ok_or_else(|| lost("NodeRun"))
     }
 
     /// A NodeRun that is known to exist.
     pub fn node(&mut self, run: &Run, thread: i32, position: i32) -> Result<&NodeRun, Rejection> {
         self.nodes
-            .get(self.context, &run.key.node_run(thread, position))?
+            .get(self.context, &run.key, NodeAt { thread, position })?
             .and_then(|row| row.node_run.as_ref())
             .ok_or_else(|| lost("NodeRun"))
     }
@@ -260,7 +262,7 @@ impl<'u, 'c> Unit<'u, 'c> {
             timer_due_ms: None,
         };
         self.nodes
-            .insert(self.context, &run.key.node_run(thread, position), row);
+            .insert(&run.key, NodeAt { thread, position }, row);
     }
 
     /// A variable's row, if it exists.
@@ -271,7 +273,7 @@ impl<'u, 'c> Unit<'u, 'c> {
         name: &str,
     ) -> Result<Option<&VariableRow>, Rejection> {
         self.variables
-            .get(self.context, &run.key.variable(thread, name))
+            .get(self.context, &run.key, VariableAt::new(thread, name))
     }
 
     /// A variable's row, to be changed, if it exists.
@@ -282,13 +284,13 @@ impl<'u, 'c> Unit<'u, 'c> {
         name: &str,
     ) -> Result<Option<&mut VariableRow>, Rejection> {
         self.variables
-            .get_mut(self.context, &run.key.variable(thread, name))
+            .get_mut(self.context, &run.key, VariableAt::new(thread, name))
     }
 
     /// A new variable.
     pub fn insert_variable(&mut self, run: &Run, thread: i32, name: &str, row: VariableRow) {
         self.variables
-            .insert(self.context, &run.key.variable(thread, name), row);
+            .insert(&run.key, VariableAt::new(thread, name), row);
     }
 
     /// A TaskRun's row, if it exists.
@@ -297,20 +299,19 @@ impl<'u, 'c> Unit<'u, 'c> {
         run: &Run,
         guid: TaskGuid,
     ) -> Result<Option<&TaskRunRow>, Rejection> {
-        self.tasks.get(self.context, &run.key.task_run(guid))
+        self.tasks.get(self.context, &run.key, guid)
     }
 
     /// The row of a TaskRun that is known to exist, to be changed.
     pub fn task_mut(&mut self, run: &Run, guid: TaskGuid) -> Result<&mut TaskRunRow, Rejection> {
         self.tasks
-            .get_mut(self.context, &run.key.task_run(guid))?
+            .get_mut(self.context, &run.key, guid)?
             .ok_or_else(|| lost("TaskRun"))
     }
 
     /// A new TaskRun.
     pub fn insert_task(&mut self, run: &Run, guid: TaskGuid, row: TaskRunRow) {
-        self.tasks
-            .insert(self.context, &run.key.task_run(guid), row);
+        self.tasks.insert(&run.key, guid, row);
     }
 
     /// Where the latest output of a node is, if it has run.
@@ -322,7 +323,7 @@ impl<'u, 'c> Unit<'u, 'c> {
     ) -> Result<Option<i32>, Rejection> {
         Ok(self
             .outputs
-            .get(self.context, &run.key.node_output(thread, node))?
+            .get(self.context, &run.key, OutputAt::new(thread, node))?
             .map(|row| row.position))
     }
 
@@ -334,12 +335,12 @@ impl<'u, 'c> Unit<'u, 'c> {
         node: &str,
         position: i32,
     ) -> Result<(), Rejection> {
-        let key = run.key.node_output(thread, node);
-        match self.outputs.get_mut(self.context, &key)? {
+        let at = OutputAt::new(thread, node);
+        match self.outputs.get_mut(self.context, &run.key, at.clone())? {
             Some(row) => row.position = position,
             None => self.outputs.insert(
-                self.context,
-                &key,
+                &run.key,
+                at,
                 NodeOutputRow {
                     version: 1,
                     position,
@@ -357,7 +358,7 @@ impl<'u, 'c> Unit<'u, 'c> {
         guid: &str,
     ) -> Result<Option<&ExternalEventRow>, Rejection> {
         self.events
-            .get(self.context, &run.key.external_event(def, guid))
+            .get(self.context, &run.key, EventAt::new(def, guid))
     }
 
     /// An ExternalEvent's row, to be changed, if it exists.
@@ -368,19 +369,17 @@ impl<'u, 'c> Unit<'u, 'c> {
         guid: &str,
     ) -> Result<Option<&mut ExternalEventRow>, Rejection> {
         self.events
-            .get_mut(self.context, &run.key.external_event(def, guid))
+            .get_mut(self.context, &run.key, EventAt::new(def, guid))
     }
 
     /// A new ExternalEvent, unclaimed.
     pub fn insert_event(&mut self, run: &Run, def: &str, guid: &str, row: ExternalEventRow) {
-        self.events
-            .insert(self.context, &run.key.external_event(def, guid), row);
+        self.events.insert(&run.key, EventAt::new(def, guid), row);
     }
 
     /// Deletes an ExternalEvent.
     pub fn delete_event(&mut self, run: &Run, def: &str, guid: &str) {
-        self.events
-            .delete(self.context, &run.key.external_event(def, guid));
+        self.events.delete(&run.key, EventAt::new(def, guid));
     }
 
     /// The spec that a thread runs on.

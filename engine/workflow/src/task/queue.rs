@@ -153,7 +153,7 @@ pub(super) fn set_timer(
     // A second timer of the same TaskRun at the same time is impossible: the first was just cancelled.
     let due_ms = unit
         .context
-        .set_timer(due_ms, &owner, timer::payload(action))?;
+        .insert_timer(due_ms, &owner, timer::payload(action))?;
     unit.task_mut(run, guid)?.timer_due_ms = Some(due_ms);
     Ok(())
 }

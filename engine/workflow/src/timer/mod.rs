@@ -31,7 +31,7 @@ pub fn set_for_node(unit: &mut Unit<'_, '_>, at: &At<'_>, due_ms: i64) -> Result
     let owner = at.run.key.node_run(at.thread, at.position);
     let due_ms = unit
         .context
-        .set_timer(due_ms, &owner, payload(Action::NodeDue(NodeDue {})))?;
+        .insert_timer(due_ms, &owner, payload(Action::NodeDue(NodeDue {})))?;
     unit.node_row_mut(at.run, at.thread, at.position)?
         .timer_due_ms = Some(due_ms);
     Ok(())
