@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod shared;
+mod ship;
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use wal::Position;
 
 pub use checkpoint::{Checkpoint, checkpoints, remove_unfinished};
 pub use shared::Shared;
+pub use ship::RocksSink;
 
 /// The applied position's key in the `State` family: below every table, hidden from scans.
 const APPLIED: &[u8] = b"\0applied";
@@ -34,6 +36,9 @@ const LEVELS: usize = 7;
 pub struct RocksBase {
     db: DB,
     path: PathBuf,
+    shared: Shared,
+    /// The number of the next checkpoint that is shipped.
+    shipments: AtomicU64,
     /// See [`RocksBase::retain_from`].
     retained: AtomicU64,
 }
@@ -53,6 +58,7 @@ impl RocksBase {
     /// # Errors
     /// The directory cannot be used; the text names it and says what to do.
     pub fn open(path: &Path, shared: &Shared) -> Result<Arc<RocksBase>, StoreError> {
+        ship::remove_abandoned(path)?;
         // Families that are opened without descriptors get default options.
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family_name(family), shared.options(family)));
@@ -64,7 +70,7 @@ impl RocksBase {
         };
         let opened = std::thread::scope(|scope| scope.spawn(open).join());
         let error = match opened {
-            Ok(Ok(db)) => return Ok(Arc::new(RocksBase::new(db, path))),
+            Ok(Ok(db)) => return Ok(Arc::new(RocksBase::new(db, path, shared))),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "RocksDB panicked".to_owned(),
         };
@@ -74,10 +80,12 @@ impl RocksBase {
         )))
     }
 
-    fn new(db: DB, path: &Path) -> RocksBase {
+    fn new(db: DB, path: &Path, shared: &Shared) -> RocksBase {
         RocksBase {
             db,
             path: path.to_owned(),
+            shared: shared.clone(),
+            shipments: AtomicU64::new(1),
             retained: AtomicU64::new(u64::MAX),
         }
     }
