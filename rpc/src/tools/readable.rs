@@ -172,6 +172,13 @@ fn queue(bytes: &[u8]) -> Result<Described, KeyError> {
 fn index(bytes: &[u8]) -> Result<Described, KeyError> {
     let mut reader = KeyReader::new(bytes);
     let number = reader.u8()?;
+    if number == 0 {
+        return Ok(Described {
+            table: "indexes",
+            key: reader.rest().escape_ascii().to_string(),
+            message: None,
+        });
+    }
     let tenant = reader.str()?;
     Ok(Described {
         table: "index",
