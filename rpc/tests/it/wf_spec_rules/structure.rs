@@ -3,10 +3,11 @@
 use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::type_definition::DefinedType;
+use proto::littlehorse::wait_for_condition_node::NodeCondition;
 use proto::littlehorse::{
-    EntrypointNode, FailureHandlerDef, InterruptDef, Node, SearchWfSpecRequest, SleepNode,
-    StructDefId, TaskNode, VariableAssignment, VariableMutation, VariableMutationType,
-    VariableType, WaitForConditionNode, WfRunVariableAccessLevel,
+    EntrypointNode, ExternalEventDefId, FailureHandlerDef, InterruptDef, Node, SearchWfSpecRequest,
+    SleepNode, StructDefId, TaskNode, VariableAssignment, VariableMutation, VariableMutationType,
+    VariableType, WaitForConditionNode, WaitForThreadsNode, WfRunVariableAccessLevel,
 };
 use tonic::Code;
 
@@ -228,28 +229,29 @@ async fn what_is_not_built_says_so() {
         handler_spec_name: "main".to_owned(),
         ..FailureHandlerDef::default()
     }];
-    let interrupted = changed(|spec| {
-        main_of(spec).interrupt_defs.push(InterruptDef {
-            handler_spec_name: "main".to_owned(),
-            ..InterruptDef::default()
-        });
-    });
+    let mut interrupted = two_threads(vec![]);
+    main_of(&mut interrupted).interrupt_defs = vec![InterruptDef {
+        external_event_def_id: Some(ExternalEventDefId {
+            name: "untyped".to_owned(),
+        }),
+        handler_spec_name: "child".to_owned(),
+    }];
+    let waiting = WaitForConditionNode {
+        node_condition: Some(NodeCondition::Condition(variable("bool"))),
+    };
+    let starting = Kind::WaitForThreads(WaitForThreadsNode::default());
     for (request, words) in [
         (handled, ["main", "failure handler", "node 1"]),
         (interrupted, ["main", "interrupt", "yet"]),
+        (one(starting), ["main", "node 1", "WAIT_FOR_THREADS"]),
         (
-            one(Kind::UserTask(Box::default())),
-            ["main", "node 1", "USER_TASK"],
-        ),
-        (
-            one(Kind::WaitForCondition(WaitForConditionNode::default())),
+            one(Kind::WaitForCondition(waiting)),
             ["main", "node 1", "WAIT_FOR_CONDITION"],
         ),
     ] {
         let answer = client.put_wf_spec(request).await;
         refused(answer, Code::Unimplemented, &words);
     }
-    // An INHERITED variable is refused as long as it cannot be right; the rest is not built.
     let inherited = changed(|spec| {
         let mut def = private(var_def("up", VariableType::Int));
         def.access_level = WfRunVariableAccessLevel::InheritedVar.into();
