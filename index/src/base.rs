@@ -74,6 +74,15 @@ pub trait Base: Send + Sync + 'static {
         applied: &Applied,
     ) -> Result<(), StoreError>;
 
+    /// Deletes all rows of a range, which costs little however many there are. How far the base is written stays as it is;
+    /// durable with the next [`Base::flush`]. It may run beside [`Base::write`] on another thread.
+    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError>;
+
+    /// About how many rows a family has; `None`: it cannot tell.
+    fn estimated_rows(&self, _family: Family) -> Option<u64> {
+        None
+    }
+
     /// How far it is written; `None` for an empty store.
     fn applied(&self) -> Result<Option<Applied>, StoreError>;
 

@@ -1,12 +1,14 @@
 //! What is durable in the log and not yet, or not certainly, in the base.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wal::Position;
 
-use crate::layer::{Cell, Layer, Source, merge};
+use crate::indexes::{self, Build, Record};
+use crate::layer::{Cell, Layer, Source, merge, overlap};
 use crate::rows::{FrozenRows, Rows};
 use crate::{Applied, Base, Family, KeyRange, StoreError};
 
@@ -32,6 +34,11 @@ impl Gathered {
         }
     }
 
+    /// Whether there is nothing to write to the base.
+    pub fn is_empty(&self) -> bool {
+        *self == Gathered::default()
+    }
+
     /// Of two stores, or two parts of one.
     pub fn and(self, other: Gathered) -> Gathered {
         Gathered {
@@ -55,6 +62,8 @@ pub(crate) struct Committed {
     applied: Option<Applied>,
     frozen: Option<Arc<Frozen>>,
     position: Option<Position>,
+    /// Indexes that say nothing yet.
+    building: Vec<Build>,
 }
 
 /// Changes that are being written to the base. They hide the base's rows, so nobody sees how far the writing is.
@@ -71,6 +80,49 @@ impl Committed {
             position,
             ..Committed::default()
         }
+    }
+
+    /// Adds rows of the `Index` family that no batch has changed, and says which indexes are incomplete from now on.
+    pub(crate) fn add_derived(
+        &mut self,
+        rows: impl IntoIterator<Item = Record>,
+        building: &[Build],
+        applied: Option<&Applied>,
+    ) {
+        for (key, value) in rows {
+            // Nothing is known of what lies below.
+            let cell = Cell {
+                value,
+                fresh: false,
+            };
+            self.gathered.add(Family::Index, &key, &cell);
+            let grown = self.gathering[Family::Index.slot()].add(key, cell);
+            self.bytes = self.bytes.saturating_add_signed(grown);
+        }
+        self.building = building.to_vec();
+        if self.applied.is_none() {
+            self.applied = applied.cloned();
+        }
+    }
+
+    /// # Errors
+    /// The range may hold entries of an index that is incomplete.
+    fn check_built(&self, range: &KeyRange, base: &dyn Base) -> Result<(), StoreError> {
+        for build in &self.building {
+            if overlap(range, &KeyRange::prefix(&build.index.prefix)) {
+                return Err(StoreError::IndexBuilding {
+                    name: build.index.name,
+                    done: build.done,
+                    total: base.estimated_rows(Family::State).unwrap_or(0),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The indexes that are incomplete.
+    pub(crate) fn building(&self) -> &[Build] {
+        &self.building
     }
 
     /// What is known of the key here; the base knows of the others.
@@ -108,14 +160,40 @@ impl Committed {
         if limit == 0 || crate::layer::is_empty(range) {
             return Ok(Vec::new());
         }
+        let mut rows = Vec::new();
+        Committed::visit(lock, base, above, family, range, reverse, |key, value| {
+            rows.push((key, value));
+            rows.len() < limit
+        })?;
+        Ok(rows)
+    }
+
+    /// Hands the rows of a scan to `take` until it says that it wants no more.
+    pub(crate) fn visit<'a>(
+        lock: &'a RwLock<Committed>,
+        base: &'a dyn Base,
+        above: Vec<Source<'a>>,
+        family: Family,
+        range: &KeyRange,
+        reverse: bool,
+        take: impl FnMut(Bytes, Bytes) -> bool,
+    ) -> Result<(), StoreError> {
         let committed = Committed::lock_for_scan(lock, family);
+        let entries;
+        let range = if family == Family::Index {
+            committed.check_built(range, base)?;
+            entries = indexes::only_entries(range);
+            &entries
+        } else {
+            range
+        };
         let mut sources: Vec<Source<'_>> = above;
         committed.sources(family, range, reverse, &mut sources);
-        let base = base.scan(family, range, reverse)?;
+        let rows = base.scan(family, range, reverse)?;
         sources.push(Box::new(
-            base.map(|row| row.map(|(key, value)| (key, Some(value)))),
+            rows.map(|row| row.map(|(key, value)| (key, Some(value)))),
         ));
-        merge(sources, limit, reverse)
+        merge(sources, reverse, take)
     }
 
     /// A read lock under which [`Committed::sources`] of the family may be called.
@@ -221,8 +299,19 @@ impl ReadHandle {
     }
 
     /// The value of a key.
+    ///
+    /// # Errors
+    /// The base failed; or it is an entry of an index that is being built ([`StoreError::IndexBuilding`]).
     pub fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let known = self.committed.read().get(family, key);
+        let known = {
+            let committed = self.committed.read();
+            if family == Family::Index && !committed.building.is_empty() {
+                let key = Bytes::copy_from_slice(key);
+                let (start, end) = (Bound::Included(key.clone()), Bound::Included(key));
+                committed.check_built(&KeyRange { start, end }, &*self.base)?;
+            }
+            committed.get(family, key)
+        };
         match known {
             Some(cell) => Ok(cell.value),
             // What the base gets meanwhile is newer: never older than what was committed when this began.
@@ -231,6 +320,9 @@ impl ReadHandle {
     }
 
     /// At most `limit` rows of a range, in key order, or descending if `reverse`.
+    ///
+    /// # Errors
+    /// The base failed; or the range holds entries of an index that is being built ([`StoreError::IndexBuilding`]).
     pub fn scan(
         &self,
         family: Family,
@@ -247,6 +339,14 @@ impl ReadHandle {
             limit,
             reverse,
         )
+    }
+
+    /// How far the indexes are that are being built, and about how many rows there are to look at; 0: the base cannot
+    /// tell.
+    pub fn index_builds(&self) -> (Vec<Build>, u64) {
+        let building = self.committed.read().building().to_vec();
+        let rows = self.base.estimated_rows(Family::State);
+        (building, rows.unwrap_or(0))
     }
 
     /// The position of the last commit record that is visible.

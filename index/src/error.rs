@@ -17,6 +17,16 @@ pub enum StoreError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The index is incomplete, and says nothing until it is complete: try again later.
+    #[error("index {name} is being built, {done} of about {total} rows are done: try again later")]
+    IndexBuilding {
+        /// The index.
+        name: &'static str,
+        /// Rows of the store that were looked at.
+        done: u64,
+        /// Rows that there are, estimated; 0 if the base cannot tell.
+        total: u64,
+    },
     /// The changelog could not be read.
     #[error(transparent)]
     Log(#[from] wal::WalError),

@@ -43,19 +43,31 @@ pub(crate) fn is_empty(range: &KeyRange) -> bool {
     }
 }
 
-/// Merges sources, newest first, into at most `limit` rows.
+/// Whether a key can lie in both ranges.
+pub(crate) fn overlap(a: &KeyRange, b: &KeyRange) -> bool {
+    let start = |range: &KeyRange| match &range.start {
+        Bound::Included(key) => (key.clone(), false),
+        Bound::Excluded(key) => (key.clone(), true),
+        Bound::Unbounded => (Bytes::new(), false),
+    };
+    let later = if start(a) > start(b) { a } else { b };
+    [&a.end, &b.end].into_iter().all(|end| {
+        !is_empty(&KeyRange {
+            start: later.start.clone(),
+            end: end.clone(),
+        })
+    })
+}
+
+/// Merges sources, newest first, and hands the rows to `take` until it says that it wants no more.
 pub(crate) fn merge(
     sources: Vec<Source<'_>>,
-    limit: usize,
     reverse: bool,
-) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+    mut take: impl FnMut(Bytes, Bytes) -> bool,
+) -> Result<(), StoreError> {
     let mut sources: Vec<Peekable<Source<'_>>> =
         sources.into_iter().map(Iterator::peekable).collect();
-    let mut rows = Vec::new();
-    while rows.len() < limit {
-        let Some(key) = next_key(&mut sources, reverse)? else {
-            break;
-        };
+    while let Some(key) = next_key(&mut sources, reverse)? {
         let mut newest = None;
         for source in &mut sources {
             if matches!(source.peek(), Some(Ok((at, _))) if *at == key)
@@ -64,11 +76,13 @@ pub(crate) fn merge(
                 newest.get_or_insert(value);
             }
         }
-        if let Some(Some(value)) = newest {
-            rows.push((key, value));
+        if let Some(Some(value)) = newest
+            && !take(key, value)
+        {
+            break;
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn next_key(

@@ -76,6 +76,26 @@ impl Base for MemoryBase {
         Ok(())
     }
 
+    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
+        let mut now = self.now.lock();
+        let state = &mut *now;
+        let keys: Vec<Bytes> = if is_empty(range) {
+            Vec::new()
+        } else {
+            let bounds = (range.start.as_ref(), range.end.as_ref());
+            let rows = state.rows[family.slot()].range::<_, Bytes>(bounds);
+            rows.map(|(key, _)| key.clone()).collect()
+        };
+        for key in keys {
+            state.rows[family.slot()].remove(&key);
+        }
+        Ok(())
+    }
+
+    fn estimated_rows(&self, family: Family) -> Option<u64> {
+        Some(self.now.lock().rows[family.slot()].len() as u64)
+    }
+
     fn applied(&self) -> Result<Option<Applied>, StoreError> {
         Ok(self.now.lock().applied.clone())
     }

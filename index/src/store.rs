@@ -10,6 +10,7 @@ use wal::Position;
 use crate::arena::Arena;
 use crate::changelog::Change;
 use crate::committed::{Committed, Gathered};
+use crate::indexes::Indexes;
 use crate::layer::{Cell, Layer, Source};
 use crate::rows::Rows;
 use crate::{
@@ -26,6 +27,8 @@ pub struct Options {
     pub max_row_bytes: usize,
     /// Committed changes are written to the base when they are about this large, in bytes.
     pub write_back_bytes: usize,
+    /// Rows that are looked at in one [`Store::index_piece`], at least 1; it ends earlier when they are large.
+    pub index_piece_rows: usize,
 }
 
 impl Default for Options {
@@ -33,6 +36,7 @@ impl Default for Options {
         Options {
             max_row_bytes: MAX_ROW_BYTES,
             write_back_bytes: 8 << 20,
+            index_piece_rows: 1_000,
         }
     }
 }
@@ -78,7 +82,11 @@ pub struct Store {
     active_bytes: usize,
     applied: Option<Applied>,
     arena: Arena,
+    indexes: Indexes,
 }
+
+/// Bytes of rows and entries after which a piece of an index ends.
+const INDEX_PIECE_BYTES: usize = 1 << 20;
 
 impl Store {
     /// The store as its base has it; replay what the base lacks with [`Store::apply`].
@@ -88,9 +96,12 @@ impl Store {
         options: Options,
     ) -> Result<Store, StoreError> {
         let applied = base.applied()?;
-        let committed = Arc::new(RwLock::new(Committed::new(
-            applied.as_ref().map(|applied| applied.position),
-        )));
+        let (indexes, records) = Indexes::open(&*base, &*schema)?;
+        let mut committed = Committed::new(applied.as_ref().map(|applied| applied.position));
+        if !records.is_empty() || !indexes.is_settled() {
+            committed.add_derived(records, &indexes.building, applied.as_ref());
+        }
+        let committed = Arc::new(RwLock::new(committed));
         Ok(Store {
             base,
             schema,
@@ -103,6 +114,7 @@ impl Store {
             active_bytes: 0,
             applied,
             arena: Arena::default(),
+            indexes,
         })
     }
 
@@ -293,6 +305,72 @@ impl Store {
                 });
         }
         Ok(entries)
+    }
+
+    /// Whether secondary indexes are to be built or removed: call [`Store::index_piece`] now and then.
+    pub fn is_indexing(&self) -> bool {
+        !self.indexes.is_settled()
+    }
+
+    /// Does a bounded piece of what is left to build and to remove of the secondary indexes: nothing waits for more than
+    /// some thousand rows. The entries gather with the committed changes and go to the base with them, as does the cursor;
+    /// a crash takes back what was not flushed.
+    ///
+    /// # Errors
+    /// The base failed.
+    pub fn index_piece(&mut self) -> Result<(), StoreError> {
+        if let Some(prefix) = self.indexes.stale.pop() {
+            return self.remove_index(&prefix);
+        }
+        if self.indexes.building.is_empty() {
+            return Ok(());
+        }
+        let (mut entries, mut last, mut rows, mut bytes) = (Vec::new(), None, 0, 0);
+        let (schema, indexes) = (&self.schema, &self.indexes);
+        let (most, mut is_full) = (self.options.index_piece_rows, false);
+        Committed::visit(
+            &self.committed,
+            &*self.base,
+            Vec::new(),
+            Family::State,
+            &indexes.rest(),
+            false,
+            |key, value| {
+                rows += 1;
+                bytes += key.len() + value.len();
+                if schema.is_indexed(&key) {
+                    schema.index_entries(&key, &value, &mut |entry, value| {
+                        if indexes.lacks(&entry) {
+                            bytes += entry.len() + value.len();
+                            entries.push((entry, Some(value)));
+                        }
+                    });
+                }
+                last = Some(key);
+                is_full = rows >= most || bytes >= INDEX_PIECE_BYTES;
+                !is_full
+            },
+        )?;
+        let cursor = last.filter(|_| is_full);
+        entries.extend(self.indexes.advance(cursor.as_ref(), rows as u64));
+        let (building, applied) = (&self.indexes.building, self.applied.as_ref());
+        self.committed
+            .write()
+            .add_derived(entries, building, applied);
+        Ok(())
+    }
+
+    /// Removes an index at once: one range delete, however many entries there are. If it is declared in another version,
+    /// what was written meanwhile of that may go too: it is built from the beginning. A crash may bring the entries back,
+    /// but then what is recorded of them too.
+    fn remove_index(&mut self, prefix: &Bytes) -> Result<(), StoreError> {
+        self.base
+            .delete_range(Family::Index, &KeyRange::prefix(prefix))?;
+        let (removed, building) = (self.indexes.removed(prefix), &self.indexes.building);
+        let applied = self.applied.as_ref();
+        let mut committed = self.committed.write();
+        committed.add_derived([removed], building, applied);
+        Ok(())
     }
 
     /// The oldest sealed batch is durable: readers see it from now on, all of it at once.

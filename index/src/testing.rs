@@ -87,6 +87,11 @@ impl Base for Graveyard {
         self.base.write(&mut changes, applied)
     }
 
+    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
+        // One tombstone for all.
+        self.base.delete_range(family, range)
+    }
+
     fn applied(&self) -> Result<Option<Applied>, StoreError> {
         self.base.applied()
     }
@@ -215,6 +220,23 @@ pub fn base_contract(base: &dyn Base) {
         end: Bound::Excluded(key("cc")),
     };
     assert_eq!(keys(base, &half, false), ["c"]);
+    // A range goes at once.
+    write(base, 10, &[(State, "cd", Some("5"))]);
+    assert!(base.delete_range(State, &half).is_ok());
+    assert_eq!(keys(base, &all, false), ["a", "cc", "cd", "d"]);
+    assert!(base.delete_range(State, &KeyRange::prefix(b"c")).is_ok());
+    assert_eq!(keys(base, &all, false), ["a", "d"]);
+    assert!(base.delete_range(Index, &all).is_ok());
+    assert!(base.delete_range(Queue, &KeyRange::prefix(b"x")).is_ok());
+    assert_eq!(base.get(Index, b"b").ok(), Some(None));
+    assert!(base.get(Queue, b"q").is_ok_and(|value| value.is_some()));
+    let position = base.applied().ok().flatten();
+    assert_eq!(position.map(|applied| applied.position.to_u64()), Some(10));
+    write(
+        base,
+        11,
+        &[(State, "c", Some("3")), (State, "cc", Some("4"))],
+    );
     // A scan sees what was there when it began.
     let begun = base.scan(State, &all, false);
     write(base, 12, &[(State, "z", Some("9"))]);

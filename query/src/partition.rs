@@ -9,12 +9,21 @@ use index::{Family, KeyRange, ReadHandle, StoreError};
 /// A read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The group's owner is unknown, moving or unreachable: try again.
-    #[error("group is not available: {0}")]
+    /// The group's owner is unknown, moving or unreachable, or the index is still being built there: try again.
+    #[error("not available: {0}")]
     Unavailable(String),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for QueryError {
+    fn from(error: StoreError) -> QueryError {
+        match error {
+            StoreError::IndexBuilding { .. } => QueryError::Unavailable(error.to_string()),
+            other => QueryError::Store(other),
+        }
+    }
 }
 
 /// What a read gives, later.

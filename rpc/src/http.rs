@@ -171,6 +171,7 @@ async fn status(State(shared): State<Shared>) -> Response {
         "instanceId": 0,
         "coreState": state(&shared),
         "restorations": [],
+        "indexBuilds": index_builds(running),
         "coreActiveTasks": groups,
         "repartitionActiveTasks": groups,
         "timerActiveTasks": groups,
@@ -179,6 +180,19 @@ async fn status(State(shared): State<Shared>) -> Response {
         "timerStandbyTasks": [],
     }))
     .into_response()
+}
+
+/// The indexes that are being built: searches that need them are refused as unavailable meanwhile.
+fn index_builds(running: Option<&Running>) -> Vec<serde_json::Value> {
+    let mut builds = Vec::new();
+    let engine = running.map(|running| &running.engine);
+    for (id, reader) in engine.iter().flat_map(|engine| engine.readers()) {
+        let (building, rows) = reader.index_builds();
+        builds.extend(building.iter().map(|build| {
+            json!({"partition": id.to_string(), "index": build.index.name, "rows": build.done, "ofRows": rows})
+        }));
+    }
+    builds
 }
 
 async fn disk_usage(State(shared): State<Shared>) -> Response {
@@ -236,6 +250,11 @@ async fn metrics(State(shared): State<Shared>) -> Response {
             for (id, health) in engine.health() {
                 let up = if health == Health::Running { 1.0 } else { 0.0 };
                 metrics::gauge!("ironhorse_group_running", "group" => id.to_string()).set(up);
+            }
+            for (id, reader) in engine.readers() {
+                let building = reader.index_builds().0.len() as f64;
+                metrics::gauge!("ironhorse_indexes_building", "group" => id.to_string())
+                    .set(building);
             }
         });
     }

@@ -77,12 +77,14 @@ impl Context<'_> {
         self.global
     }
 
-    /// The value of a key, with all writes of the batch so far.
+    /// The value of a key, with all writes of the batch so far. Not of [`Family::Index`]: which indexes are complete is
+    /// another thing on each replica.
     pub fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.store.get(family, key)
     }
 
-    /// At most `limit` rows of a range, in key order, or descending if `reverse`.
+    /// At most `limit` rows of a range, in key order, or descending if `reverse`. Not of [`Family::Index`], as
+    /// [`Context::get`].
     pub fn scan(
         &mut self,
         family: Family,

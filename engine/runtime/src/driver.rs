@@ -121,6 +121,9 @@ impl Driver {
             replayed,
         } = owned;
         let reader = store.reader();
+        for build in reader.index_builds().0 {
+            tracing::info!(group = %id, index = build.index.name, rows = build.done, "the index is incomplete and will be built");
+        }
         tracing::info!(group = %id, term = %term, batches = replayed.batches, records = replayed.records, "group taken over");
         let group = Group::open(
             id,
@@ -166,6 +169,7 @@ impl Driver {
             epoch: 0,
             writing: false,
             hold: false,
+            index_turn: 0,
         };
         let woken = Arc::clone(&signal);
         let scheduler = Arc::clone(&loop_.shared.scheduler);
@@ -226,6 +230,8 @@ const POLL_BYTES: usize = 4 << 20;
 const INBOX_LIMIT: usize = 4096;
 /// With no other news, look around this often.
 const IDLE: Duration = Duration::from_millis(500);
+/// While inputs wait, a piece of an index is built once in so many rounds.
+const INDEX_TURNS: u32 = 8;
 /// While stopping, or held, look around this often.
 const SOON: Duration = Duration::from_millis(5);
 
@@ -240,6 +246,8 @@ struct Loop {
     writing: bool,
     /// The process's stores hold too much: no more inputs until a write-back has ended.
     hold: bool,
+    /// See [`INDEX_TURNS`].
+    index_turn: u32,
 }
 
 impl Loop {
@@ -265,7 +273,7 @@ impl Loop {
     fn run_until_stopped(&mut self) -> Result<(), EngineError> {
         let mut more = true;
         loop {
-            let (news, stop) = self.wait(more);
+            let (news, stop) = self.wait(more || self.group.is_indexing());
             for item in news {
                 self.hear(item)?;
             }
@@ -387,8 +395,24 @@ impl Loop {
                 self.step(now)?;
             }
         }
+        if self.group.is_indexing() && !self.hold {
+            self.index_piece()?;
+        }
         self.write_back()?;
         Ok(!read_all || self.group.has_work(self.shared.clock.now_ms()))
+    }
+
+    /// Goes on with the indexes that are to be built: whenever no input waits, and under load beside one batch in a few.
+    fn index_piece(&mut self) -> Result<(), EngineError> {
+        self.index_turn = (self.index_turn + 1) % INDEX_TURNS;
+        if self.group.queued() > 0 && self.index_turn != 0 {
+            return Ok(());
+        }
+        self.group.index_piece()?;
+        if !self.group.is_indexing() {
+            tracing::info!(group = %self.group.id(), "all indexes are complete");
+        }
+        Ok(())
     }
 
     fn step(&mut self, now: i64) -> Result<(), EngineError> {

@@ -252,6 +252,11 @@ impl Engine {
         self.readers.get(&group)
     }
 
+    /// Read access to all groups of this process.
+    pub fn readers(&self) -> impl Iterator<Item = (GroupId, &ReadHandle)> {
+        self.readers.iter().map(|(id, reader)| (*id, reader))
+    }
+
     /// The metadata, as of the last commit.
     pub fn global(&self) -> &Arc<GlobalStore> {
         &self.global

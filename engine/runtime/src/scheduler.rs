@@ -94,7 +94,7 @@ impl Scheduler {
             return Turn::default();
         };
         account.load = load;
-        if load.gathering.records == 0 {
+        if load.gathering.is_empty() {
             account.since_ms = None;
             account.asked = false;
         } else if account.since_ms.is_none() {
@@ -129,7 +129,7 @@ impl Scheduler {
             accounts.iter().filter(|(_, account)| {
                 !account.asked
                     && account.load.writing == Gathered::default()
-                    && account.load.gathering.records > 0
+                    && !account.load.gathering.is_empty()
             })
         };
         let gathering = accounts

@@ -78,7 +78,8 @@ impl Standby {
         self.store.reader()
     }
 
-    /// Reads a bounded number of records and applies the batches that they complete. Says whether there were any.
+    /// Reads a bounded number of records and applies the batches that they complete; and does a piece of what is left to
+    /// build of its indexes. Says whether there was anything to do.
     /// `now_ms` is for the estimate of the pace alone.
     ///
     /// # Errors
@@ -87,7 +88,11 @@ impl Standby {
     pub fn step(&mut self, now_ms: i64) -> Result<bool, EngineError> {
         let more = self.changelog.apply(&mut self.store)?;
         self.pace.note(now_ms, self.changelog.replayed.bytes, more);
-        Ok(more)
+        if !self.store.is_indexing() {
+            return Ok(more);
+        }
+        self.store.index_piece()?;
+        Ok(true)
     }
 
     /// How far it has come.

@@ -1,8 +1,8 @@
 //! Step 1: what is stored, where, and in which other order it can be found.
 
 use bytes::Bytes;
-use index::Schema;
 use index::key::{KeyError, KeyReader, KeyWriter};
+use index::{IndexDeclaration, Schema};
 use prost::Message;
 
 const ACCOUNTS: u8 = 1;
@@ -124,6 +124,14 @@ pub fn read_row(key: &[u8], value: &[u8]) -> Option<Row> {
 pub struct ByBalance;
 
 impl Schema for ByBalance {
+    fn indexes(&self) -> Vec<IndexDeclaration> {
+        vec![IndexDeclaration {
+            name: "accounts by balance",
+            prefix: Bytes::from_static(&[BY_BALANCE]),
+            version: 0,
+        }]
+    }
+
     fn is_indexed(&self, key: &[u8]) -> bool {
         key.first() == Some(&ACCOUNTS)
     }

@@ -23,10 +23,11 @@ use proto::littlehorse::{
     DeleteWfSpecRequest, Edge, EntrypointNode, ExitNode, ExponentialBackoffRetryPolicy,
     ExternalEventDefId, ExternalEventNode, LhHostInfo, Node, NopNode, PutCheckpointRequest,
     PutExternalEventDefRequest, PutExternalEventRequest, PutTaskDefRequest, PutTenantRequest,
-    PutWfSpecRequest, RegisterTaskWorkerRequest, ReportTaskRun, ResumeWfRunRequest, ReturnType,
-    RunWfRequest, SleepNode, StopWfRunRequest, TaskDefId, TaskNode, TaskRunId, TaskStatus,
-    ThreadSpec, ThreadVarDef, TypeDefinition, VariableAssignment, VariableDef, VariableMutation,
-    VariableMutationType, VariableType, VariableValue, WfRunId, WfSpecId, report_task_run,
+    PutWfSpecRequest, RegisterTaskWorkerRequest, ReportTaskRun, RescueThreadRunRequest,
+    ResumeWfRunRequest, ReturnType, RunWfRequest, SleepNode, StopWfRunRequest, TaskDefId, TaskNode,
+    TaskRunId, TaskStatus, ThreadSpec, ThreadVarDef, TypeDefinition, VariableAssignment,
+    VariableDef, VariableMutation, VariableMutationType, VariableType, VariableValue, WfRunId,
+    WfSpecId, report_task_run,
 };
 
 pub(crate) const TENANT: &str = "default";
@@ -200,7 +201,7 @@ pub(crate) fn spec(name: &str) -> PutWfSpecRequest {
     }
 }
 
-fn meta(command: Meta) -> Bytes {
+pub(crate) fn meta(command: Meta) -> Bytes {
     let command = MetadataCommand {
         version: 1,
         tenant: TENANT.to_owned(),
@@ -313,6 +314,11 @@ pub fn core_commands() -> Vec<Bytes> {
         Core::StopWfRun(StopWfRunRequest {
             wf_run_id: id(),
             thread_run_number: 0,
+        }),
+        Core::RescueThreadRun(RescueThreadRunRequest {
+            wf_run_id: id(),
+            thread_run_number: 0,
+            skip_current_node: true,
         }),
         Core::ResumeWfRun(ResumeWfRunRequest {
             wf_run_id: id(),

@@ -20,8 +20,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use index::{
-    Applied, Base, BaseChange, BaseScan, Change, Family, KeyRange, NoIndexes, Options, Schema,
-    Store, StoreError, WriteBack, changelog,
+    Applied, Base, BaseChange, BaseScan, Change, Family, IndexDeclaration, KeyRange, NoIndexes,
+    Options, Schema, Store, StoreError, WriteBack, changelog,
 };
 use ironhorse_index_rocks::{RocksBase, Shared};
 use mimalloc::MiMalloc;
@@ -70,6 +70,16 @@ fn key(number: u64) -> Bytes {
 struct TwoIndexes;
 
 impl Schema for TwoIndexes {
+    fn indexes(&self) -> Vec<IndexDeclaration> {
+        [("first", 1), ("second", 2)]
+            .map(|(name, byte)| IndexDeclaration {
+                name,
+                prefix: Bytes::copy_from_slice(&[byte]),
+                version: 0,
+            })
+            .into()
+    }
+
     fn is_indexed(&self, _: &[u8]) -> bool {
         true
     }
@@ -77,7 +87,7 @@ impl Schema for TwoIndexes {
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes)) {
         for (index, part) in [&value[..8], &value[8..16]].into_iter().enumerate() {
             emit(
-                Bytes::from([&[index as u8], part, key].concat()),
+                Bytes::from([&[1 + index as u8], part, key].concat()),
                 Bytes::new(),
             );
         }
@@ -102,6 +112,10 @@ impl Base for Seldom {
         applied: &Applied,
     ) -> Result<(), StoreError> {
         self.0.write(changes, applied)
+    }
+
+    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
+        self.0.delete_range(family, range)
     }
 
     fn applied(&self) -> Result<Option<Applied>, StoreError> {

@@ -130,7 +130,7 @@ impl RocksBase {
         let options = options(Family::State);
         let db = DB::open_cf_descriptors_read_only(&options, path, families, false)
             .map_err(|error| StoreError::Base(format!("{}: {error}", path.display())))?;
-        Ok(Arc::new(RocksBase::new(db, path)))
+        Ok(Arc::new(RocksBase::new(db, path, shared)))
     }
 
     /// Whether there is anything in `path` that looks like a database: a group that never wrote back has none.

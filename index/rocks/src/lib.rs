@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod shared;
+mod ship;
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use wal::Position;
 
 pub use checkpoint::{Checkpoint, checkpoints, remove_unfinished};
 pub use shared::Shared;
+pub use ship::RocksSink;
 
 /// The applied position's key in the `State` family: below every table, hidden from scans.
 const APPLIED: &[u8] = b"\0applied";
@@ -34,6 +36,9 @@ const LEVELS: usize = 7;
 pub struct RocksBase {
     db: DB,
     path: PathBuf,
+    shared: Shared,
+    /// The number of the next checkpoint that is shipped.
+    shipments: AtomicU64,
     /// See [`RocksBase::retain_from`].
     retained: AtomicU64,
 }
@@ -53,6 +58,7 @@ impl RocksBase {
     /// # Errors
     /// The directory cannot be used; the text names it and says what to do.
     pub fn open(path: &Path, shared: &Shared) -> Result<Arc<RocksBase>, StoreError> {
+        ship::remove_abandoned(path)?;
         // Families that are opened without descriptors get default options.
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family_name(family), shared.options(family)));
@@ -64,7 +70,7 @@ impl RocksBase {
         };
         let opened = std::thread::scope(|scope| scope.spawn(open).join());
         let error = match opened {
-            Ok(Ok(db)) => return Ok(Arc::new(RocksBase::new(db, path))),
+            Ok(Ok(db)) => return Ok(Arc::new(RocksBase::new(db, path, shared))),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "RocksDB panicked".to_owned(),
         };
@@ -74,10 +80,12 @@ impl RocksBase {
         )))
     }
 
-    fn new(db: DB, path: &Path) -> RocksBase {
+    fn new(db: DB, path: &Path, shared: &Shared) -> RocksBase {
         RocksBase {
             db,
             path: path.to_owned(),
+            shared: shared.clone(),
+            shipments: AtomicU64::new(1),
             retained: AtomicU64::new(u64::MAX),
         }
     }
@@ -119,6 +127,14 @@ impl RocksBase {
         self.db
             .compact_range_cf_opt(handle, None::<&[u8]>, None::<&[u8]>, &options);
         Ok(())
+    }
+
+    fn write_batch(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        self.db
+            .write_opt(batch, &options)
+            .map_err(|error| self.error(error))
     }
 
     fn read_applied(&self, tier: ReadTier) -> Result<Option<Applied>, StoreError> {
@@ -204,11 +220,40 @@ impl Base for RocksBase {
         position.put_u64(applied.position.to_u64());
         position.put_slice(&applied.commit);
         batch.put_cf(self.family(Family::State)?, APPLIED, &position);
-        let mut options = WriteOptions::default();
-        options.disable_wal(true);
-        self.db
-            .write_opt(batch, &options)
-            .map_err(|error| self.error(error))
+        self.write_batch(batch)
+    }
+
+    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
+        let handle = self.family(family)?;
+        let mut from = match &range.start {
+            Bound::Included(key) => key.to_vec(),
+            Bound::Excluded(key) => after(key),
+            Bound::Unbounded => Vec::new(),
+        };
+        if family == Family::State {
+            from = from.max(after(&Bytes::from_static(APPLIED)));
+        }
+        let to = match &range.end {
+            Bound::Excluded(key) => Some(key.to_vec()),
+            Bound::Included(key) => Some(after(key)),
+            // RocksDB's ranges have an end.
+            Bound::Unbounded => {
+                let last = self.db.iterator_cf(handle, IteratorMode::End).next();
+                let last = last.transpose().map_err(|error| self.error(error))?;
+                last.map(|(key, _)| after(&Bytes::from(key)))
+            }
+        };
+        let mut batch = WriteBatch::default();
+        if let Some(to) = to.filter(|to| from < *to) {
+            batch.delete_range_cf(handle, from, to);
+        }
+        self.write_batch(batch)
+    }
+
+    fn estimated_rows(&self, family: Family) -> Option<u64> {
+        let handle = self.family(family).ok()?;
+        let name = "rocksdb.estimate-num-keys";
+        self.db.property_int_value_cf(handle, name).ok().flatten()
     }
 
     fn applied(&self) -> Result<Option<Applied>, StoreError> {

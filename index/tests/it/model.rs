@@ -4,15 +4,15 @@
 //! and scans through all layers say what the model says, a twin that applies the same changelog has the same state, and the
 //! index is what the rows derive.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ironhorse_index::changelog::{self, Entry};
 use ironhorse_index::{
-    Applied, Arena, Base, Change, Family, KeyRange, MemoryBase, Options, ReadHandle, Savepoint,
-    Schema, Store, WriteBack,
+    Applied, Arena, Base, Change, Family, IndexDeclaration, KeyRange, MemoryBase, Options,
+    ReadHandle, Savepoint, Schema, Store, WriteBack,
 };
 use proptest::prelude::*;
 use wal::Position;
@@ -26,15 +26,23 @@ type Maps = BTreeMap<Family, Map>;
 struct ByBytes;
 
 impl Schema for ByBytes {
+    fn indexes(&self) -> Vec<IndexDeclaration> {
+        vec![IndexDeclaration {
+            name: "by byte",
+            prefix: Bytes::from_static(b"b"),
+            version: 0,
+        }]
+    }
+
     fn is_indexed(&self, key: &[u8]) -> bool {
         key.contains(&b'a')
     }
 
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes)) {
-        for byte in value {
+        for byte in value.iter().collect::<BTreeSet<_>>() {
             let content = [value.len() as u8];
             emit(
-                Bytes::from([&[*byte], key].concat()),
+                Bytes::from([&[b'b', *byte], key].concat()),
                 Bytes::copy_from_slice(&content),
             );
         }

@@ -29,5 +29,11 @@ pub(super) fn print(verified: &tools::Verified) {
             "group {}: {state} state rows, {queue} queue rows, {index} index entries, {} checkpoints, store at {}, log at {}",
             group.id, group.checkpoints, group.position, group.log_position
         );
+        for index in &group.building {
+            println!(
+                "group {}: the index of {index} is being built: not checked",
+                group.id
+            );
+        }
     }
 }

@@ -1,7 +1,11 @@
-//! NodeRuns (spec 03, section 3.2).
+//! NodeRuns and archived ThreadRuns (spec 03, section 3.2).
 
-use proto::ironhorse::v1::NodeRunRow;
-use proto::littlehorse::{ListNodeRunsRequest, NodeRun, NodeRunId, NodeRunList};
+use proto::ironhorse::v1::{NodeRunRow, ThreadRunRow};
+use proto::littlehorse::inactive_thread_run::InactiveReason;
+use proto::littlehorse::{
+    ArchivedThreadRunInfo, InactiveThreadRun, InactiveThreadRunId, ListNodeRunsRequest, NodeRun,
+    NodeRunId, NodeRunList,
+};
 use tonic::{Request, Response, Status};
 use workflow::command::{split_wf_run_id, wf_run_id};
 use workflow::key::{Kind, Row, RunKey, RunRow};
@@ -29,6 +33,28 @@ impl Service {
             position,
             row,
         )))
+    }
+
+    pub(super) async fn get_inactive_thread_run(
+        &self,
+        request: Request<InactiveThreadRunId>,
+    ) -> Result<Response<InactiveThreadRun>, Status> {
+        let caller = self.caller(&request)?;
+        let InactiveThreadRunId {
+            wf_run_id,
+            thread_run_number,
+        } = request.into_inner();
+        let id = split_wf_run_id(wf_run_id.unwrap_or_default());
+        let key = RunKey::new(&caller.tenant, &id).inactive_thread_run(thread_run_number);
+        let row: ThreadRunRow = self.row(id.root_id(), &key).await?;
+        Ok(Response::new(InactiveThreadRun {
+            id: Some(InactiveThreadRunId {
+                wf_run_id: Some(id),
+                thread_run_number,
+            }),
+            thread_run: row.thread_run,
+            inactive_reason: Some(InactiveReason::Archived(ArchivedThreadRunInfo {})),
+        }))
     }
 
     pub(super) async fn list_node_runs(

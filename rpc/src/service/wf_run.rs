@@ -4,8 +4,8 @@ use index::Family;
 use proto::ironhorse::v1::core_command::Command;
 use proto::ironhorse::v1::{RunWf, ThreadRunRow, VariableRow, WfRunRow};
 use proto::littlehorse::{
-    DeleteWfRunRequest, ListVariablesRequest, ResumeWfRunRequest, RunWfRequest, StopWfRunRequest,
-    Variable, VariableId, VariableList, WfRun, WfRunId,
+    DeleteWfRunRequest, ListVariablesRequest, RescueThreadRunRequest, ResumeWfRunRequest,
+    RunWfRequest, StopWfRunRequest, Variable, VariableId, VariableList, WfRun, WfRunId,
 };
 use tonic::{Request, Response, Status};
 use workflow::command::{split_wf_run_id, wf_run_id};
@@ -90,6 +90,19 @@ impl Service {
         let route = route(request.wf_run_id.as_ref());
         Ok(Response::new(
             self.core(&caller, &route, Command::ResumeWfRun(request))
+                .await?,
+        ))
+    }
+
+    pub(super) async fn rescue_thread_run(
+        &self,
+        request: Request<RescueThreadRunRequest>,
+    ) -> Answer<WfRun> {
+        let caller = self.caller(&request)?;
+        let request = request.into_inner();
+        let route = route(request.wf_run_id.as_ref());
+        Ok(Response::new(
+            self.core(&caller, &route, Command::RescueThreadRun(request))
                 .await?,
         ))
     }

@@ -386,6 +386,16 @@ impl Group {
         self.store.load()
     }
 
+    /// Whether secondary indexes are to be built or removed.
+    pub fn is_indexing(&self) -> bool {
+        self.store.is_indexing()
+    }
+
+    /// See [`Store::index_piece`].
+    pub fn index_piece(&mut self) -> Result<(), StoreError> {
+        self.store.index_piece()
+    }
+
     /// Committed changes to be written to the base store, if they are many enough (or `force`).
     pub fn start_write_back(&mut self, force: bool) -> Option<WriteBack> {
         self.store.start_write_back(force)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
-use index::{Base, Family, MemoryBase, Schema};
+use index::{Base, Family, IndexDeclaration, MemoryBase, Schema};
 use ironhorse_runtime::{
     Application, Clock, Consumer, Context, Engine, EngineOptions, Entry, GroupSetup, Rejection,
     RequestId, SubmitError, Timer, Waiter,
@@ -138,12 +138,20 @@ impl Application for Counters {
 pub struct ByValue;
 
 impl Schema for ByValue {
+    fn indexes(&self) -> Vec<IndexDeclaration> {
+        vec![IndexDeclaration {
+            name: "by value",
+            prefix: Bytes::from_static(b"i"),
+            version: 0,
+        }]
+    }
+
     fn is_indexed(&self, key: &[u8]) -> bool {
         key.starts_with(b"key-")
     }
 
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes)) {
-        emit(Bytes::from([value, key].concat()), Bytes::new());
+        emit(Bytes::from([b"i", value, key].concat()), Bytes::new());
     }
 }
 

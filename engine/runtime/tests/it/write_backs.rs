@@ -39,6 +39,10 @@ impl Base for Slow {
         Ok(())
     }
 
+    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
+        self.base.delete_range(family, range)
+    }
+
     fn applied(&self) -> Result<Option<Applied>, StoreError> {
         self.base.applied()
     }

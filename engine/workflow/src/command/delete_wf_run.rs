@@ -54,6 +54,15 @@ pub(crate) fn schedule_retention(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(
     Ok(())
 }
 
+/// The WfRun runs again: its deletion is off.
+pub(crate) fn cancel_retention(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
+    let due_ms = std::mem::take(&mut unit.wf_run_row_mut(run)?.retention_due_ms);
+    if due_ms != 0 {
+        unit.context.cancel_timer(due_ms, &run.key.wf_run())?;
+    }
+    Ok(())
+}
+
 /// The retention timer, or the one that continues a large deletion, has fired.
 pub(crate) fn due(
     context: &mut Context<'_>,

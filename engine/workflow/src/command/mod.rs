@@ -5,6 +5,7 @@ pub mod put_checkpoint;
 pub mod put_external_event;
 pub mod register_task_worker;
 pub mod report_task;
+pub mod rescue_thread_run;
 pub mod resume_wf_run;
 pub mod run_wf;
 pub mod stop_wf_run;
@@ -20,7 +21,7 @@ use runtime::{Context, Rejection};
 
 use crate::run::{Run, Unit};
 
-pub(crate) use delete_wf_run::schedule_retention;
+pub(crate) use delete_wf_run::{cancel_retention, schedule_retention};
 
 /// Executes a client's command; the answer is the RPC's encoded response.
 pub fn execute(context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Rejection> {
@@ -38,6 +39,9 @@ pub fn execute(context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Reje
         Command::StopWfRun(command) => stop_wf_run::execute(context, tenant, command).map(encode),
         Command::ResumeWfRun(command) => {
             resume_wf_run::execute(context, tenant, command).map(encode)
+        }
+        Command::RescueThreadRun(command) => {
+            rescue_thread_run::execute(context, tenant, command).map(encode)
         }
         Command::DeleteWfRun(command) => {
             delete_wf_run::execute(context, tenant, command).map(encode)

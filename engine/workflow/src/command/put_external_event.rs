@@ -10,6 +10,7 @@ use proto::littlehorse::external_event_retention_policy::ExtEvtGcPolicy;
 use runtime::{Context, Rejection};
 
 use super::{check_ancestors, wf_run_id};
+use crate::node::external_event::interrupt_threads;
 use crate::record::external_event;
 use crate::run::{Run, Unit, advance};
 use crate::{spec, timer, value};
@@ -63,7 +64,8 @@ pub(super) fn execute(
         .and_then(|info| info.return_type.as_ref());
     let content = match declared {
         Some(type_def) => {
-            value::ingress(type_def, content, &value::NoStructs).map_err(|error| {
+            let structs = spec::Structs::new(unit.context.global(), tenant);
+            value::ingress(type_def, content, &structs).map_err(|error| {
                 Rejection::invalid(format!(
                     "Invalid type for the content of ExternalEvent {def_name}: {error}"
                 ))
@@ -106,6 +108,7 @@ pub(super) fn execute(
     unit.context
         .insert(Family::State, mark.finish(), Bytes::from(guid.clone()))?;
     if unit.exists(&run)? {
+        interrupt_threads(&mut unit, &run, &def_name, &guid)?;
         advance(&mut unit, &run)?;
     }
     let stored = unit

@@ -6,7 +6,7 @@ use proto::littlehorse::{ExitNode, ExitRun, LhStatus, VariableValue};
 
 use super::{At, Done};
 use crate::record::wf_run::is_terminated;
-use crate::run::{Failing, Fault, ThreadScope, Unit};
+use crate::run::{Failing, Fault, ThreadScope, Unit, is_halt_over};
 use crate::value;
 
 pub(super) fn initial() -> NodeType {
@@ -43,7 +43,9 @@ pub(super) fn poll(
     let mut failed = Vec::new();
     for child in children {
         let status = unit.thread(at.run, child)?.status();
-        if !is_terminated(status) && status != LhStatus::Halted {
+        // One that goes on in its next step is running.
+        let rests = status == LhStatus::Halted && !is_halt_over(unit, at.run, child)?;
+        if !is_terminated(status) && !rests {
             return Ok(None);
         }
         if matches!(status, LhStatus::Error | LhStatus::Exception) && !handled.contains(&child) {

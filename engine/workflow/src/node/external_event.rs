@@ -9,7 +9,8 @@ use runtime::Rejection;
 
 use super::{At, Done};
 use crate::record::external_event;
-use crate::run::{Failing, Fault, ThreadScope, Unit};
+use crate::record::wf_run::is_terminated;
+use crate::run::{Failing, Fault, Run, ThreadScope, Unit, interrupt};
 use crate::timer;
 use crate::value;
 
@@ -144,7 +145,31 @@ fn find(
 
 fn claim(unit: &mut Unit<'_, '_>, at: &At<'_>, def: &str, guid: &str) -> Result<(), Rejection> {
     timer::cancel_for_node(unit, at)?;
-    let Some(row) = unit.find_event_mut(at.run, def, guid)? else {
+    mark_claimed(unit, at.run, def, guid)?;
+    let mut created = None;
+    if let Some(event) = unit
+        .find_event_mut(at.run, def, guid)?
+        .and_then(|row| row.external_event.as_mut())
+    {
+        event.thread_run_number = Some(at.thread);
+        event.node_run_position = Some(at.position);
+        created = event.created_at;
+    }
+    let id = external_event::id(at.run.id.clone(), def, guid);
+    let part = node_part(unit, at)?;
+    part.event_time = created;
+    part.external_event_id = Some(id);
+    Ok(())
+}
+
+/// An event is taken: nobody else gets it, and it is kept with the run.
+fn mark_claimed(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    def: &str,
+    guid: &str,
+) -> Result<(), Rejection> {
+    let Some(row) = unit.find_event_mut(run, def, guid)? else {
         return Err(Rejection::internal("an unclaimed ExternalEvent is missing"));
     };
     let arrival = row.arrival;
@@ -153,22 +178,48 @@ fn claim(unit: &mut Unit<'_, '_>, at: &At<'_>, def: &str, guid: &str) -> Result<
         return Err(Rejection::internal("an ExternalEvent's row is empty"));
     };
     event.claimed = true;
-    event.thread_run_number = Some(at.thread);
-    event.node_run_position = Some(at.position);
-    let created = event.created_at;
-    let mark = at
-        .run
-        .key
-        .unclaimed_event(def, timestamp_ms(created.as_ref()), arrival);
+    let created_ms = timestamp_ms(event.created_at.as_ref());
+    let mark = run.key.unclaimed_event(def, created_ms, arrival);
     unit.context.delete(Family::State, mark.finish())?;
     if let Some(due_ms) = retention {
         unit.context
-            .cancel_timer(due_ms, &at.run.key.external_event(def, guid))?;
+            .cancel_timer(due_ms, &run.key.external_event(def, guid))?;
     }
-    let id = external_event::id(at.run.id.clone(), def, guid);
-    let part = node_part(unit, at)?;
-    part.event_time = created;
-    part.external_event_id = Some(id);
+    Ok(())
+}
+
+/// A new event interrupts every living thread that has a handler for it, lower numbers first (spec 03, section 8.5).
+pub(crate) fn interrupt_threads(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    def: &str,
+    guid: &str,
+) -> Result<(), Rejection> {
+    let only = unit
+        .find_event(run, def, guid)?
+        .and_then(|row| row.external_event.as_ref()?.thread_run_number);
+    let mut claimed = false;
+    for number in unit.active_threads(run)? {
+        let thread = unit.thread(run, number)?;
+        if is_terminated(thread.status()) || only.is_some_and(|only| only != number) {
+            continue;
+        }
+        let name = thread.thread_spec_name.clone();
+        let spec = unit.spec(run, number)?;
+        let handler = spec.thread(&name)?.interrupt_defs.iter().find(|interrupt| {
+            interrupt
+                .external_event_def_id
+                .as_ref()
+                .is_some_and(|id| id.name == def)
+        });
+        let Some(handler) = handler else { continue };
+        if !claimed {
+            mark_claimed(unit, run, def, guid)?;
+            claimed = true;
+        }
+        let event = external_event::id(run.id.clone(), def, guid);
+        interrupt(unit, run, number, event, &handler.handler_spec_name)?;
+    }
     Ok(())
 }
 

@@ -6,7 +6,11 @@ mod exit;
 pub mod external_event;
 mod nop;
 pub mod sleep;
+mod start_multiple_threads;
+mod start_thread;
 mod task;
+mod wait_for_condition;
+mod wait_for_threads;
 
 use std::sync::Arc;
 
@@ -17,6 +21,8 @@ use runtime::Rejection;
 
 use crate::run::{Failing, Run, Unit};
 use crate::spec::Spec;
+
+pub(crate) use wait_for_threads::show_waited;
 
 /// A NodeRun, and where it stands in its spec.
 #[derive(Debug)]
@@ -87,10 +93,13 @@ pub enum Done {
 /// Entering the node. The NodeRun exists already.
 pub fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Failing> {
     match at.node_type()? {
-        Type::Entrypoint(_) | Type::Nop(_) | Type::Exit(_) => Ok(()),
+        Type::Entrypoint(_) | Type::Nop(_) | Type::Exit(_) | Type::WaitForCondition(_) => Ok(()),
         Type::Task(node) => task::arrive(unit, at, node),
         Type::Sleep(node) => sleep::arrive(unit, at, node),
         Type::ExternalEvent(node) => external_event::arrive(unit, at, node),
+        Type::StartThread(node) => start_thread::arrive(unit, at, node),
+        Type::StartMultipleThreads(node) => start_multiple_threads::arrive(unit, at, node),
+        Type::WaitForThreads(node) => wait_for_threads::arrive(unit, at, node),
         other => Err(unbuilt(kind(other)).into()),
     }
 }
@@ -104,6 +113,10 @@ pub fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>, Failin
         Type::Task(_) => task::poll(unit, at),
         Type::Sleep(node) => sleep::poll(unit, at, node),
         Type::ExternalEvent(node) => external_event::poll(unit, at, node),
+        // What they do, they do on arrival.
+        Type::StartThread(_) | Type::StartMultipleThreads(_) => Ok(Some(Done::Next)),
+        Type::WaitForThreads(node) => wait_for_threads::poll(unit, at, node),
+        Type::WaitForCondition(node) => wait_for_condition::poll(unit, at, node),
         other => Err(unbuilt(kind(other)).into()),
     }
 }
@@ -121,6 +134,8 @@ pub fn output(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<VariableVal
     match at.node_type()? {
         Type::Task(_) => task::output(unit, at),
         Type::ExternalEvent(_) => external_event::output(unit, at),
+        Type::StartThread(_) => start_thread::output(unit, at),
+        Type::StartMultipleThreads(_) => start_multiple_threads::output(unit, at),
         _ => Ok(None),
     }
 }
@@ -132,6 +147,10 @@ pub fn initial(node: &Node) -> NodeType {
         Some(Type::Sleep(_)) => sleep::initial(),
         Some(Type::ExternalEvent(node)) => external_event::initial(node),
         Some(Type::Exit(_)) => exit::initial(),
+        Some(Type::StartThread(node)) => start_thread::initial(node),
+        Some(Type::StartMultipleThreads(node)) => start_multiple_threads::initial(node),
+        Some(Type::WaitForThreads(_)) => wait_for_threads::initial(),
+        Some(Type::WaitForCondition(_)) => wait_for_condition::initial(),
         // There is no variant for NOP: it shows as an entrypoint (spec 03, section 6.1).
         _ => entrypoint::initial(),
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use index::key::KeyWriter;
-use index::{EntryChange, Schema, changes_of_entries};
+use index::{EntryChange, IndexDeclaration, Schema, changes_of_entries};
 use prost::Message;
 use proto::ironhorse::v1::task_run_index_view::Indexed;
 use proto::ironhorse::v1::{ExternalEventRow, TaskRunIndexView, WfRunRow};
@@ -31,6 +31,28 @@ pub(super) enum Index {
 }
 
 impl Index {
+    const ALL: [(Index, &str); 13] = [
+        (Index::WfRun, "WfRuns"),
+        (Index::WfRunByStatus, "WfRuns by status"),
+        (Index::WfRunByName, "WfRuns by WfSpec name"),
+        (Index::WfRunByNameStatus, "WfRuns by WfSpec name and status"),
+        (Index::WfRunByMajor, "WfRuns by major version"),
+        (
+            Index::WfRunByMajorStatus,
+            "WfRuns by major version and status",
+        ),
+        (Index::WfRunBySpec, "WfRuns by WfSpec"),
+        (Index::WfRunBySpecStatus, "WfRuns by WfSpec and status"),
+        (Index::WfRunByParent, "WfRuns by parent"),
+        (Index::TaskRunByDef, "TaskRuns by TaskDef"),
+        (Index::TaskRunByDefStatus, "TaskRuns by TaskDef and status"),
+        (Index::ExternalEventByDef, "ExternalEvents by definition"),
+        (
+            Index::ExternalEventByDefClaimed,
+            "ExternalEvents by definition and claim",
+        ),
+    ];
+
     pub(super) fn prefix(self, tenant: &str) -> KeyWriter {
         let mut key = KeyWriter::new();
         key.u8(self as u8).str(tenant);
@@ -43,6 +65,17 @@ impl Index {
 pub struct WorkflowSchema;
 
 impl Schema for WorkflowSchema {
+    fn indexes(&self) -> Vec<IndexDeclaration> {
+        // An index that comes later has version 1, and one whose entries change a higher one: stores are brought up to it.
+        Index::ALL
+            .map(|(index, name)| IndexDeclaration {
+                name,
+                prefix: Bytes::copy_from_slice(&[index as u8]),
+                version: 0,
+            })
+            .into()
+    }
+
     fn is_indexed(&self, key: &[u8]) -> bool {
         // The kind stands behind strings of unknown length, so the cheap test only leaves out the other tables.
         key.first() == Some(&RUNS)

@@ -5,15 +5,18 @@ use proto::littlehorse::{LhStatus, NodeRun};
 use runtime::Rejection;
 
 use super::edge;
-use super::failure::{Failing, fail_node, fail_tight_loop};
+use super::failure::{Failing, Handlers, fail_node, fail_tight_loop};
 use super::halt::{finish_halting, leave_halt};
 use super::unit::{Run, Unit};
+use super::{handler, limit};
 use crate::command::wf_run_terminated;
 use crate::node::{self, At};
 use crate::record::wf_run::is_terminated;
 
 /// Passes of one unit of work; the next one is taken for an endless loop (spec 03, section 5.6).
 const MAX_PASSES: u32 = 512;
+/// A pass in which a thread ends is begun anew and not counted, but so many of them are an endless loop too.
+const MAX_ENDINGS: u32 = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -29,25 +32,38 @@ enum Step {
 
 /// Moves every thread of a run, by one node a pass and lower numbers first, until none can move.
 pub fn advance(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
-    let mut passes = 0;
+    run_passes(unit, run)?;
+    node::show_waited(unit, run)?;
+    limit::archive_expired(unit, run)
+}
+
+fn run_passes(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
+    let (mut passes, mut endings) = (0, 0);
     'passes: loop {
-        if passes == MAX_PASSES {
+        limit::archive_under_pressure(unit, run)?;
+        if passes == MAX_PASSES || endings == MAX_ENDINGS {
             return fail_tight_loop(unit, run);
         }
         passes += 1;
-        let mut moved = false;
-        let threads = unit.active_threads(run)?;
-        for thread in &threads {
-            match step(unit, run, *thread)? {
+        let mut moved = handler::start_pending(unit, run)?;
+        let mut threads = unit.active_threads(run)?;
+        let mut at = 0;
+        while let Some(thread) = threads.get(at).copied() {
+            at += 1;
+            let greatest = unit.wf_run(run)?.greatest_threadrun_number;
+            match step(unit, run, thread)? {
                 Step::Idle => {}
                 // No other thread has to see that it moved, so a pass that finds nothing to do is saved.
                 Step::MovedToTask if threads.len() == 1 => return Ok(()),
                 Step::Moved | Step::MovedToTask => moved = true,
                 Step::Ended => {
                     passes -= 1;
+                    endings += 1;
                     continue 'passes;
                 }
             }
+            // Those that it has started get their turn in this pass.
+            threads.extend(greatest + 1..=unit.wf_run(run)?.greatest_threadrun_number);
         }
         if !moved {
             return Ok(());
@@ -75,14 +91,19 @@ fn step(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<Step, Rejecti
             Ok(step) => Ok(step),
             Err(Failing::Rejected(rejection)) => Err(rejection),
             Err(Failing::Fault(fault)) => {
-                fail_node(unit, run, number, fault)?;
-                Ok(Step::Ended)
+                fail_node(unit, run, number, fault, Handlers::Asked)?;
+                // Its node's handler may have it.
+                Ok(if unit.is_thread_terminated(run, number)? {
+                    Step::Ended
+                } else {
+                    Step::Moved
+                })
             }
         },
     }
 }
 
-/// One step of a running thread: its node completes, and the next one begins.
+/// One step of a running thread: its node completes, or its failure has been handled, and the next one begins.
 fn run_node(
     unit: &mut Unit<'_, '_>,
     run: &Run,
@@ -90,11 +111,33 @@ fn run_node(
     position: i32,
 ) -> Result<Step, Failing> {
     let at = At::new(unit, run, thread, position)?;
-    if !unit.node(run, thread, position)?.failures.is_empty() {
-        return Ok(Step::Idle);
+    let failure = unit.node(run, thread, position)?.failures.last();
+    let has_failed = failure.is_some();
+    match failure.map(|failure| failure.was_properly_handled) {
+        Some(false) => return Ok(Step::Idle),
+        Some(true) => {}
+        None => match complete(unit, run, &at)? {
+            Some(Step::Moved) => {}
+            Some(other) => return Ok(other),
+            None => return Ok(Step::Idle),
+        },
     }
-    let Some(output) = node::poll(unit, &at)? else {
-        return Ok(Step::Idle);
+    let sink = edge::choose(unit, &at, !has_failed)?;
+    activate(unit, run, thread, position + 1, &sink).map_err(Failing::Rejected)?;
+    let next = At::new(unit, run, thread, position + 1)?;
+    node::arrive(unit, &next)?;
+    Ok(if next.is_task()? {
+        Step::MovedToTask
+    } else {
+        Step::Moved
+    })
+}
+
+/// Completes a node whose work is done, and the thread if it is its EXIT. Nothing if it has to wait.
+fn complete(unit: &mut Unit<'_, '_>, run: &Run, at: &At<'_>) -> Result<Option<Step>, Failing> {
+    let (thread, position) = (at.thread, at.position);
+    let Some(output) = node::poll(unit, at)? else {
+        return Ok(None);
     };
     let now = timestamp(unit.now_ms());
     let node_run = unit.node_mut(run, thread, position)?;
@@ -105,23 +148,16 @@ fn run_node(
         row.set_status(LhStatus::Completed);
         row.end_time = Some(now);
         row.output = output;
+        handler::completed(unit, run, thread)?;
         if thread == 0 && !is_terminated(unit.wf_run(run)?.status()) {
             wf_run_terminated(unit, run, LhStatus::Completed)?;
         }
-        return Ok(Step::Ended);
+        return Ok(Some(Step::Ended));
     }
     if at.spec.output_is_read(&at.thread_spec, &at.node_name) {
         unit.set_output(run, thread, &at.node_name, position)?;
     }
-    let sink = edge::choose(unit, &at)?;
-    activate(unit, run, thread, position + 1, &sink).map_err(Failing::Rejected)?;
-    let next = At::new(unit, run, thread, position + 1)?;
-    node::arrive(unit, &next)?;
-    Ok(if next.is_task()? {
-        Step::MovedToTask
-    } else {
-        Step::Moved
-    })
+    Ok(Some(Step::Moved))
 }
 
 /// A node becomes the thread's current one. Its arrival action comes next.

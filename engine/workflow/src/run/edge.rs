@@ -9,8 +9,12 @@ use super::unit::Unit;
 use crate::node::At;
 use crate::value;
 
-/// The sink of the first edge whose condition holds. Its mutations are applied: all of them or none.
-pub(super) fn choose(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<String, Failing> {
+/// The sink of the first edge whose condition holds. Its mutations are applied if `mutate`: all of them or none.
+pub(super) fn choose(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+    mutate: bool,
+) -> Result<String, Failing> {
     let node = at.spec.node(&at.thread_spec, &at.node_name)?;
     for edge in &node.outgoing_edges {
         let sink = &edge.sink_node_name;
@@ -27,9 +31,12 @@ pub(super) fn choose(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<String, Fai
         if !holds {
             continue;
         }
+        if !mutate {
+            return Ok(sink.clone());
+        }
         let writes = scope
             .outcome(value::mutations(&edge.variable_mutations, &scope))
-            .map_err(|failing| explain(failing, sink))?;
+            .map_err(|failing| failing.explained(&format!("On the edge to node {sink}")))?;
         for (name, value) in writes {
             assign(unit, at, &name, value)?;
         }
@@ -42,17 +49,7 @@ pub(super) fn choose(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<String, Fai
     .into())
 }
 
-fn explain(failing: Failing, sink: &str) -> Failing {
-    match failing {
-        Failing::Fault(fault) => Failing::Fault(Fault {
-            message: format!("On the edge to node {sink}: {}", fault.message),
-            ..fault
-        }),
-        rejected @ Failing::Rejected(_) => rejected,
-    }
-}
-
-/// Writes a variable where it is declared: in the thread, or the nearest ancestor that has it.
+/// Writes a variable where it is declared: see [`owner`](super::scope::owner).
 fn assign(
     unit: &mut Unit<'_, '_>,
     at: &At<'_>,
@@ -63,7 +60,7 @@ fn assign(
     let Some(owner) = owner else {
         return Err(Fault::var_sub(format!("Variable {name} is not in scope")).into());
     };
-    if let Some(row) = unit.find_variable_mut(at.run, owner, name)?
+    if let Some(row) = unit.find_variable_mut(owner.run(at.run), owner.thread, name)?
         && let Some(variable) = &mut row.variable
     {
         variable.value = Some(value);

@@ -1,7 +1,11 @@
 //! Halting threads, and letting them go on (spec 03, section 8).
 
 use proto::littlehorse::thread_halt_reason::Reason as HaltReason;
-use proto::littlehorse::{LhStatus, ManualHalt, ParentHalted, ThreadHaltReason};
+use proto::littlehorse::{
+    ExternalEventId, HaltedByParentNodeHaltReason, HandlingFailureHaltReason, Interrupted,
+    LhStatus, ManualHalt, ParentHalted, PendingFailureHandlerHaltReason,
+    PendingInterruptHaltReason, ThreadHaltReason, ThreadRun, ThreadType,
+};
 use runtime::Rejection;
 
 use super::unit::{Run, Unit};
@@ -9,23 +13,45 @@ use crate::node;
 use crate::record::wf_run::is_terminated;
 
 /// Why a thread is to halt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reason {
     /// `StopWfRun`.
     Manual,
     /// The parent halts or failed.
     ParentHalted { parent: i32 },
+    /// An event interrupts it; its handler has not started yet.
+    PendingInterrupt { event: ExternalEventId },
+    /// Its node failed; the handler has not started yet.
+    PendingFailure { position: i32 },
+    /// Whoever waited for it needs it no longer: it stays halted for good.
+    HaltedByParent { waiting: i32, position: i32 },
 }
 
 impl Reason {
-    fn record(self) -> ThreadHaltReason {
+    fn record(&self) -> ThreadHaltReason {
         let reason = match self {
             Reason::Manual => HaltReason::ManualHalt(ManualHalt {
                 meaning_of_life: false,
             }),
             Reason::ParentHalted { parent } => HaltReason::ParentHalted(ParentHalted {
-                parent_thread_id: parent,
+                parent_thread_id: *parent,
             }),
+            Reason::PendingInterrupt { event } => {
+                HaltReason::PendingInterrupt(PendingInterruptHaltReason {
+                    external_event_id: Some(event.clone()),
+                })
+            }
+            Reason::PendingFailure { position } => {
+                HaltReason::PendingFailure(PendingFailureHandlerHaltReason {
+                    node_run_position: *position,
+                })
+            }
+            Reason::HaltedByParent { waiting, position } => {
+                HaltReason::HaltedByParent(HaltedByParentNodeHaltReason {
+                    parent_thread_run_number: *waiting,
+                    waiting_node_run_position: *position,
+                })
+            }
         };
         ThreadHaltReason {
             reason: Some(reason),
@@ -33,14 +59,32 @@ impl Reason {
     }
 }
 
-/// Halts a thread and its descendants: at once, or as soon as the running task has ended.
+/// Halts a thread and its descendants: at once, or as soon as the running task has ended (spec 03, section 8.2).
 pub(crate) fn halt(
     unit: &mut Unit<'_, '_>,
     run: &Run,
     number: i32,
     reason: Reason,
 ) -> Result<(), Rejection> {
+    let is_manual = reason == Reason::Manual;
+    halt_below(unit, run, number, &reason, is_manual)?;
+    show_in_run(unit, run)
+}
+
+/// A manual halt reaches the living descendants of threads that have ended, too (spec 03, D12).
+fn halt_below(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    number: i32,
+    reason: &Reason,
+    is_manual: bool,
+) -> Result<(), Rejection> {
     if unit.is_thread_terminated(run, number)? {
+        if is_manual {
+            for child in unit.thread(run, number)?.child_thread_ids.clone() {
+                halt_below(unit, run, child, reason, true)?;
+            }
+        }
         return Ok(());
     }
     let thread = unit.thread_mut(run, number)?;
@@ -49,11 +93,17 @@ pub(crate) fn halt(
         thread.set_status(LhStatus::Halting);
     }
     let children = thread.child_thread_ids.clone();
+    let below = Reason::ParentHalted { parent: number };
     for child in children {
-        halt(unit, run, child, Reason::ParentHalted { parent: number })?;
+        // A handler that runs already goes on beside the next one.
+        let goes_on = matches!(reason, Reason::PendingInterrupt { .. })
+            && unit.thread(run, child)?.r#type() == ThreadType::Interrupt;
+        if !goes_on {
+            halt_below(unit, run, child, &below, is_manual)?;
+        }
     }
     finish_halting(unit, run, number)?;
-    show_in_run(unit, run)
+    Ok(())
 }
 
 /// Lifts the manual halt of a thread, if it has one. It goes on in the next advance, once no other reason is left.
@@ -119,7 +169,7 @@ pub(super) fn finish_halting(
     Ok(true)
 }
 
-/// A halted (or still halting) thread goes on if no reason is left. Says whether it does.
+/// A halted (or still halting) thread goes on if no reason is left (spec 03, section 8.4). Says whether it does.
 pub(super) fn leave_halt(
     unit: &mut Unit<'_, '_>,
     run: &Run,
@@ -127,16 +177,9 @@ pub(super) fn leave_halt(
 ) -> Result<bool, Rejection> {
     let reasons = unit.thread(run, number)?.halt_reasons.clone();
     let mut left = Vec::with_capacity(reasons.len());
-    for reason in reasons.iter().cloned() {
-        let resolved = match &reason.reason {
-            Some(HaltReason::ParentHalted(halted)) => {
-                let parent = unit.thread(run, halted.parent_thread_id)?.status();
-                matches!(parent, LhStatus::Running | LhStatus::Completed)
-            }
-            _ => false,
-        };
-        if !resolved {
-            left.push(reason);
+    for reason in &reasons {
+        if !is_resolved(unit, run, number, reason)? {
+            left.push(reason.clone());
         }
     }
     let goes_on = left.is_empty();
@@ -154,6 +197,68 @@ pub(super) fn leave_halt(
         }
     }
     Ok(goes_on)
+}
+
+/// Whether a halted thread will go on in its next step.
+pub(crate) fn is_halt_over(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    number: i32,
+) -> Result<bool, Rejection> {
+    for reason in unit.thread(run, number)?.halt_reasons.clone() {
+        if !is_resolved(unit, run, number, &reason)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn is_resolved(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    number: i32,
+    reason: &ThreadHaltReason,
+) -> Result<bool, Rejection> {
+    Ok(match &reason.reason {
+        Some(HaltReason::ParentHalted(halted)) => {
+            let kind = unit.thread(run, number)?.r#type();
+            let parent = unit.thread(run, halted.parent_thread_id)?;
+            match parent.status() {
+                LhStatus::Running | LhStatus::Completed => true,
+                LhStatus::Halted => waits_for_handlers_only(parent, kind),
+                _ => false,
+            }
+        }
+        Some(HaltReason::Interrupted(Interrupted {
+            interrupt_thread_id: handler,
+        })) => unit.thread(run, *handler)?.status() == LhStatus::Completed,
+        Some(HaltReason::HandlingFailure(HandlingFailureHaltReason {
+            handler_thread_id: handler,
+        })) => is_terminated(unit.thread(run, *handler)?.status()),
+        _ => false,
+    })
+}
+
+/// A handler goes on although its parent is halted, if the parent is so on behalf of handlers: else both wait for each
+/// other. A failure handler lets interrupts go first (spec 03, D7).
+fn waits_for_handlers_only(parent: &ThreadRun, handler: ThreadType) -> bool {
+    parent
+        .halt_reasons
+        .iter()
+        .all(|reason| match (&reason.reason, handler) {
+            (Some(HaltReason::HandlingFailure(_)), _) => {
+                matches!(handler, ThreadType::Interrupt | ThreadType::FailureHandler)
+            }
+            (
+                Some(
+                    HaltReason::Interrupted(_)
+                    | HaltReason::PendingInterrupt(_)
+                    | HaltReason::PendingFailure(_),
+                ),
+                ThreadType::Interrupt,
+            ) => true,
+            _ => false,
+        })
 }
 
 /// The run shows what `StopWfRun` did to thread 0, and nothing else of its halts (spec 03, D1).

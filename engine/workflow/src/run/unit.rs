@@ -1,5 +1,6 @@
 //! One command's view of the rows it works on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use index::Family;
@@ -55,6 +56,8 @@ pub struct Unit<'u, 'c> {
     events: Rows<ExternalEventRow>,
     /// The specs used so far: few, so a list.
     specs: Vec<(WfSpecId, Arc<Spec>)>,
+    /// Thread and position of the WAIT_FOR_THREADS nodes that were looked at.
+    waiting: BTreeSet<(i32, i32)>,
 }
 
 impl<'u, 'c> Unit<'u, 'c> {
@@ -71,6 +74,7 @@ impl<'u, 'c> Unit<'u, 'c> {
             outputs: Rows::default(),
             events: Rows::default(),
             specs: Vec::new(),
+            waiting: BTreeSet::new(),
         }
     }
 
@@ -167,6 +171,33 @@ impl<'u, 'c> Unit<'u, 'c> {
             }
         }
         Ok(numbers)
+    }
+
+    /// How many ThreadRuns are active: of any status, not archived.
+    pub fn active_thread_count(&mut self, run: &Run) -> Result<i32, Rejection> {
+        let row = self.wf_run_row(run)?;
+        let archived = row.archived_threads;
+        let greatest = row
+            .wf_run
+            .as_ref()
+            .map_or(0, |wf_run| wf_run.greatest_threadrun_number);
+        Ok(greatest + 1 - archived)
+    }
+
+    /// Moves a ThreadRun out of the WfRun, to where it is only looked up (spec 03, section 11.2).
+    pub fn archive_thread(&mut self, run: &Run, number: i32) -> Result<(), Rejection> {
+        let active = ThreadAt::active(number);
+        let Some(row) = self.threads.get(self.context, &run.key, active)?.cloned() else {
+            return Err(lost("ThreadRun"));
+        };
+        self.threads.delete(&run.key, active);
+        let archived = ThreadAt {
+            archived: true,
+            ..active
+        };
+        self.threads.insert(&run.key, archived, row);
+        self.wf_run_row_mut(run)?.archived_threads += 1;
+        Ok(())
     }
 
     /// A ThreadRun, active or archived, if it exists.
@@ -406,6 +437,16 @@ impl<'u, 'c> Unit<'u, 'c> {
             .ok_or_else(|| Rejection::precondition(format!("WfSpec {id} no longer exists")))?;
         self.specs.push((id.clone(), Arc::clone(&spec)));
         Ok(spec)
+    }
+
+    /// A WAIT_FOR_THREADS node was looked at.
+    pub fn note_waiting(&mut self, thread: i32, position: i32) {
+        self.waiting.insert((thread, position));
+    }
+
+    /// The WAIT_FOR_THREADS nodes that were looked at since this was asked.
+    pub fn take_waiting(&mut self) -> BTreeSet<(i32, i32)> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// The public WfRun, with its active ThreadRuns.

@@ -118,6 +118,18 @@ pub(super) fn content(value: &Value) -> Option<Json> {
     }
 }
 
+/// The elements of an `ARRAY` or a `JSON_ARR`; `None` for anything else.
+pub fn elements(list: &VariableValue) -> Option<Vec<VariableValue>> {
+    match list.value.as_ref()? {
+        Value::Array(array) => Some(array.items.clone()),
+        Value::JsonArr(text) => match parse(text) {
+            Ok(Json::Array(items)) => Some(items.into_iter().map(to_value).collect()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// What is read out of JSON (spec 02, section 6, last rule).
 pub fn to_value(json: Json) -> VariableValue {
     let value = match json {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use index::{Family, Schema};
+use index::{Family, IndexDeclaration, Schema};
 use ironhorse_runtime::{Application, Context, Entry, Rejection, Timer, Waiter};
 use wal::GroupId;
 
@@ -295,6 +295,14 @@ impl Application for Bank {
 pub struct Indexes;
 
 impl Schema for Indexes {
+    fn indexes(&self) -> Vec<IndexDeclaration> {
+        vec![IndexDeclaration {
+            name: "by value",
+            prefix: Bytes::from_static(b"v"),
+            version: 0,
+        }]
+    }
+
     fn is_indexed(&self, key: &[u8]) -> bool {
         matches!(key.first(), Some(b'a' | b'x'))
     }

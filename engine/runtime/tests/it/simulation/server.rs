@@ -85,6 +85,10 @@ impl Base for Disk {
         self.base.write(changes, applied)
     }
 
+    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
+        self.base.delete_range(family, range)
+    }
+
     fn applied(&self) -> Result<Option<Applied>, StoreError> {
         self.base.applied()
     }

@@ -1,6 +1,6 @@
 //! What a WfSpec may hold by the rules, and this version cannot run yet. Each line goes with the issue that builds it.
 
-use proto::littlehorse::{WfRunVariableAccessLevel, WfSpec, node};
+use proto::littlehorse::{WfSpec, node};
 use runtime::{Rejection, RejectionCode};
 
 pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
@@ -11,21 +11,7 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
                 format!("ThreadSpec {thread_name}: {what} cannot be run by this version yet"),
             ))
         };
-        if !thread.interrupt_defs.is_empty() {
-            return unbuilt("an interrupt".to_owned());
-        }
-        let inherited = |access| access == WfRunVariableAccessLevel::InheritedVar;
-        if thread
-            .variable_defs
-            .iter()
-            .any(|def| inherited(def.access_level()))
-        {
-            return unbuilt("an INHERITED variable".to_owned());
-        }
         for (name, node) in &thread.nodes {
-            if !node.failure_handlers.is_empty() {
-                return unbuilt(format!("the failure handler of node {name}"));
-            }
             match &node.node {
                 Some(
                     node::Node::Entrypoint(_)
@@ -33,7 +19,11 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
                     | node::Node::Nop(_)
                     | node::Node::Task(_)
                     | node::Node::Sleep(_)
-                    | node::Node::ExternalEvent(_),
+                    | node::Node::ExternalEvent(_)
+                    | node::Node::StartThread(_)
+                    | node::Node::StartMultipleThreads(_)
+                    | node::Node::WaitForThreads(_)
+                    | node::Node::WaitForCondition(_),
                 )
                 | None => {}
                 Some(other) => {
