@@ -95,6 +95,7 @@ async fn a_handled_failure_lets_the_thread_go_on_behind_its_node() {
     assert_eq!(run.status(), LhStatus::Completed);
     assert_eq!(run.thread_runs[0].current_node_position, 3);
     assert_eq!(run.thread_runs[1].r#type(), ThreadType::FailureHandler);
+    // spec 02-41
     assert_eq!(variable_of(client, "r", "seen").await.value, None);
     server.stop().await;
 }
@@ -301,5 +302,44 @@ async fn the_next_node_has_handlers_of_its_own() {
         .map(|thread| thread.thread_spec_name.as_str())
         .collect();
     assert_eq!(names, ["main", "handle", "other"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_handler_cannot_write_to_a_sibling() {
+    let mut server = server().await;
+    let client = &mut server.client;
+    Spec::new(
+        "s",
+        vec![],
+        vec![start("other"), Kind::Task(task("work", vec![]))],
+    )
+    .thread(
+        "other",
+        vec![optional(var_def("theirs", VariableType::Int))],
+        vec![nop()],
+    )
+    .thread("fix", vec![], vec![nop()])
+    .with("fix", |thread| {
+        let nop = thread.nodes.get_mut("1").unwrap();
+        nop.outgoing_edges[0]
+            .variable_mutations
+            .push(assign("theirs", literal(int(1))));
+    })
+    .handler("2", None, "fix")
+    .put(client)
+    .await;
+    client.run("s", "r").await;
+    fail(client, TaskStatus::TaskFailed).await;
+    let run = client.wf_run("r").await;
+    // spec 02-51
+    assert_eq!(
+        statuses(&run),
+        [LhStatus::Error, LhStatus::Completed, LhStatus::Error]
+    );
+    assert_eq!(run.status(), LhStatus::Error);
+    let failed = node_of(client, "r", 2, 1).await;
+    // spec 01-49
+    assert_eq!(failed.failures[0].failure_name, "VAR_SUB_ERROR");
     server.stop().await;
 }

@@ -281,3 +281,43 @@ async fn two_interrupts_run_side_by_side() {
     assert_eq!(client.wf_run("r").await.status(), LhStatus::Completed);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_handler_may_change_how_long_its_thread_sleeps() {
+    let mut server = server().await;
+    let client = &mut server.client;
+    client.define_event("wake").await;
+    let until = vec![required(var_def("until", VariableType::Int))];
+    Spec::new("s", until, vec![sleep_until(variable("until"))])
+        .thread(
+            "handle",
+            vec![optional(var_def("INPUT", VariableType::Int))],
+            vec![nop()],
+        )
+        .with("handle", |thread| {
+            let nop = thread.nodes.get_mut("1").unwrap();
+            nop.outgoing_edges[0]
+                .variable_mutations
+                .push(assign("until", variable("INPUT")));
+        })
+        .interrupt("main", "wake", "handle")
+        .put(client)
+        .await;
+    let started = client
+        .run_with("s", "r", &[("until", int(i64::from(i32::MAX) * 1000))])
+        .await;
+    let soon = millis(started.start_time) + 1500;
+    let put = put_event("r", "wake", "g", int(soon));
+    client.put_external_event(put).await.unwrap();
+    let run = client.ended("r").await;
+    // spec 03-46
+    assert_eq!(run.status(), LhStatus::Completed);
+    assert!(millis(run.end_time) >= soon);
+    match client.node_run("r", 1).await.node_type {
+        Some(proto::littlehorse::node_run::NodeType::Sleep(sleep)) => {
+            assert_eq!(millis(sleep.maturation_time), soon);
+        }
+        other => panic!("{other:?}"),
+    }
+    server.stop().await;
+}

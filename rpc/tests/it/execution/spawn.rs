@@ -123,3 +123,60 @@ async fn a_thread_that_is_not_kept_is_archived() {
     assert_eq!(run.thread_runs[0].child_thread_ids, [1, 2]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_child_writes_to_its_parents_variable() {
+    let mut server = Fixture::start().await;
+    let client = &mut server.client;
+    client.define_event("tell").await;
+    let shared = vec![optional(var_def("shared", VariableType::Int))];
+    Spec::new("s", shared, vec![start("child"), wait_all(&[1])])
+        .thread("child", vec![], vec![event("tell")])
+        .with("child", |thread| {
+            let wait = thread.nodes.get_mut("1").unwrap();
+            wait.outgoing_edges[0]
+                .variable_mutations
+                .push(assign("shared", output_of("1")));
+        })
+        .put(client)
+        .await;
+    for (run, content) in [("text", text("seven")), ("int", int(7))] {
+        client.run("s", run).await;
+        let put = put_event(run, "tell", "g", content);
+        client.put_external_event(put).await.unwrap();
+    }
+    let failed = node_of(client, "text", 1, 1).await;
+    // spec 02-50
+    assert_eq!(failed.failures[0].failure_name, "VAR_SUB_ERROR");
+    assert_eq!(statuses(&client.wf_run("text").await)[1], LhStatus::Error);
+    assert_eq!(variable_of(client, "int", "shared").await, int(7));
+    assert_eq!(client.wf_run("int").await.status(), LhStatus::Completed);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_timer_finds_its_thread_beside_archived_ones() {
+    let mut server = Fixture::start().await;
+    let client = &mut server.client;
+    Spec::new(
+        "s",
+        vec![],
+        vec![start("child"), start("sleeper"), nop(), wait_all(&[2])],
+    )
+    .thread("child", vec![], vec![nop()])
+    .thread("sleeper", vec![], vec![sleep_for(literal(int(1)))])
+    .with("child", |thread| {
+        thread.retention_policy = Some(ThreadRetentionPolicy {
+            thread_gc_policy: Some(
+                thread_retention_policy::ThreadGcPolicy::SecondsAfterThreadTermination(0),
+            ),
+        });
+    })
+    .put(client)
+    .await;
+    let run = client.run("s", "r").await;
+    assert_eq!(run.thread_runs.len(), 2);
+    // spec 03-48
+    assert_eq!(client.ended("r").await.status(), LhStatus::Completed);
+    server.stop().await;
+}
