@@ -126,9 +126,9 @@ pub(super) fn poll(
     node: &WaitForThreadsNode,
 ) -> Result<Option<Done>, Failing> {
     unit.note_waiting(at.thread, at.position);
-    let mut waits = part(unit, at.run, at.thread, at.position)?.clone();
+    let mut waits = read(unit, at.run, at.thread, at.position)?;
     let updated = update(unit, at, node, &mut waits);
-    part(unit, at.run, at.thread, at.position)?.clone_from(&waits);
+    write(unit, at.run, at.thread, at.position, &waits)?;
     updated?;
     decide(unit, at, node.strategy(), &waits)
 }
@@ -334,16 +334,46 @@ fn stop_others(
 /// At the end of a unit, what the NodeRuns that it looked at show of the threads that they wait for.
 pub(crate) fn show_waited(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
     for (thread, position) in unit.take_waiting() {
-        let mut waits = part(unit, run, thread, position)?.clone();
+        let mut waits = read(unit, run, thread, position)?;
         for wait in &mut waits {
             let waited = unit.thread(run, wait.thread_run_number)?;
             let status = waited.status();
             wait.thread_end_time = waited.end_time.filter(|_| is_terminated(status));
             wait.set_thread_status(status);
         }
-        *part(unit, run, thread, position)? = waits;
+        write(unit, run, thread, position, &waits)?;
     }
     Ok(())
+}
+
+fn read(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    thread: i32,
+    position: i32,
+) -> Result<Vec<WaitForThread>, Rejection> {
+    match &unit.node(run, thread, position)?.node_type {
+        Some(NodeType::WaitForThreads(part)) => Ok(part.threads.clone()),
+        _ => Err(not_waiting()),
+    }
+}
+
+/// A row that stays as it is is not written again.
+fn write(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    thread: i32,
+    position: i32,
+    waits: &[WaitForThread],
+) -> Result<(), Rejection> {
+    if read(unit, run, thread, position)? != waits {
+        *part(unit, run, thread, position)? = waits.to_vec();
+    }
+    Ok(())
+}
+
+fn not_waiting() -> Rejection {
+    Rejection::internal("a WAIT_FOR_THREADS node's NodeRun is something else")
 }
 
 fn part<'r>(
@@ -354,8 +384,6 @@ fn part<'r>(
 ) -> Result<&'r mut Vec<WaitForThread>, Rejection> {
     match &mut unit.node_mut(run, thread, position)?.node_type {
         Some(NodeType::WaitForThreads(part)) => Ok(&mut part.threads),
-        _ => Err(Rejection::internal(
-            "a WAIT_FOR_THREADS node's NodeRun is something else",
-        )),
+        _ => Err(not_waiting()),
     }
 }

@@ -95,21 +95,10 @@ fn start_interrupt(
         .find_event(run, &def, &event.guid)?
         .and_then(|row| row.external_event.as_ref()?.content.clone())
         .unwrap_or_default();
-    if let Err(fault) = limit::room_for(unit, run, 1)? {
-        return fail_node(unit, run, thread, fault, Handlers::Skipped);
-    }
-    let spec = unit.spec(run, thread)?;
-    let inputs = input(&spec, &handler_spec_name, content)?;
     let kind = ThreadType::Interrupt;
-    let handler = start_thread(
-        unit,
-        run,
-        &spec,
-        &handler_spec_name,
-        Some(thread),
-        kind,
-        inputs,
-    )?;
+    let Some(handler) = start(unit, run, thread, &handler_spec_name, kind, content)? else {
+        return Ok(());
+    };
     unit.thread_mut(run, handler)?
         .interrupt_trigger_id
         .clone_from(&external_event_id);
@@ -137,27 +126,16 @@ fn start_failure_handler(
         handler_spec_name,
     } = pending;
     let position = unit.thread(run, thread)?.current_node_position;
-    if let Err(fault) = limit::room_for(unit, run, 1)? {
-        return fail_node(unit, run, thread, fault, Handlers::Skipped);
-    }
     let failures = &unit.node(run, thread, position)?.failures;
     let number = failures.len().saturating_sub(1);
     let content = failures
         .last()
         .and_then(|failure| failure.content.clone())
         .unwrap_or_default();
-    let spec = unit.spec(run, thread)?;
-    let inputs = input(&spec, &handler_spec_name, content)?;
     let kind = ThreadType::FailureHandler;
-    let handler = start_thread(
-        unit,
-        run,
-        &spec,
-        &handler_spec_name,
-        Some(thread),
-        kind,
-        inputs,
-    )?;
+    let Some(handler) = start(unit, run, thread, &handler_spec_name, kind, content)? else {
+        return Ok(());
+    };
     unit.thread_mut(run, handler)?.failure_being_handled = Some(FailureBeingHandled {
         thread_run_number: thread,
         node_run_position: position,
@@ -177,6 +155,24 @@ fn start_failure_handler(
             handler_thread_id: handler,
         }),
     )
+}
+
+/// Starts a handler of a thread; returns its number. Nothing if there is no room for it: then the thread has failed.
+fn start(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    thread: i32,
+    handler: &str,
+    kind: ThreadType,
+    content: VariableValue,
+) -> Result<Option<i32>, Rejection> {
+    if let Err(fault) = limit::room_for(unit, run, 1)? {
+        fail_node(unit, run, thread, fault, Handlers::Skipped)?;
+        return Ok(None);
+    }
+    let spec = unit.spec(run, thread)?;
+    let inputs = input(&spec, handler, content)?;
+    start_thread(unit, run, &spec, handler, Some(thread), kind, inputs).map(Some)
 }
 
 /// What a handler is given: the content, if it declares any variable. It is not checked against the declared type.
