@@ -42,6 +42,11 @@ pub struct Config {
     pub checkpoint_log_mib: u64,
     /// A checkpoint of each group is made when the last one is this many seconds old. None is kept longer than twice this.
     pub checkpoint_age_seconds: u64,
+    /// Active ThreadRuns of one WfRun, of any status; `LHS_X_MAX_THREAD_RUNS_PER_WF_RUN` is the same.
+    pub max_thread_runs_per_wf_run: i32,
+    /// In which cron expressions are meant: a name of the IANA time zone database, such as `Europe/Berlin`. Schedules
+    /// keep the one that they were made with.
+    pub time_zone: String,
     /// `HOST:PORT` of Kafka brokers, separated by commas; unset: the embedded log.
     pub kafka: Option<String>,
     /// Begins the names of all topics: one for each cluster of Ironhorse on these brokers. Needed with `kafka`.
@@ -64,6 +69,9 @@ pub struct Config {
     pub kafka_password: Option<String>,
 }
 
+/// What LittleHorse calls [`Config::max_thread_runs_per_wf_run`].
+const MAX_THREAD_RUNS: &str = "LHS_X_MAX_THREAD_RUNS_PER_WF_RUN";
+
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -77,6 +85,8 @@ impl Default for Config {
             erase_after_seconds: 24 * 3600,
             checkpoint_log_mib: 256,
             checkpoint_age_seconds: 1800,
+            max_thread_runs_per_wf_run: 65,
+            time_zone: "UTC".to_owned(),
             kafka: None,
             cluster_id: None,
             kafka_replication: 3,
@@ -107,6 +117,11 @@ impl Config {
         figment
             // `IRONHORSE_TEST_…` belongs to the tests.
             .merge(Env::prefixed("IRONHORSE_").filter(|key| !key.starts_with("test_")))
+            .merge(
+                Env::raw()
+                    .only(&[MAX_THREAD_RUNS])
+                    .map(|_| "max_thread_runs_per_wf_run".into()),
+            )
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(Box::new)

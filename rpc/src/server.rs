@@ -21,6 +21,7 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use wal::embedded::{EmbeddedLog, Options};
 use wal::{GroupId, Position, WalError};
+use workflow::Settings;
 
 use crate::coalesce::Coalescing;
 use crate::http::{Endpoints, Running};
@@ -69,6 +70,7 @@ pub struct Server {
     addr: SocketAddr,
     http: Option<Endpoints>,
     stopping: watch::Sender<bool>,
+    bulk_jobs: JoinHandle<()>,
     grpc: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
@@ -98,9 +100,10 @@ impl Server {
                 ..EngineOptions::default()
             };
             let erase_after = Duration::from_secs(config.erase_after_seconds);
+            let settings = settings(config, dir.groups())?;
             move || {
                 let shared = Shared::new(half, 16 << 20).erase_after(erase_after);
-                open_engine(&dir, &shared, schedule, kafka, &options)
+                open_engine(&dir, &shared, schedule, kafka, &settings, &options)
             }
         })
         .await
@@ -119,10 +122,12 @@ impl Server {
             ids: RequestIds::new().map_err(|e| fail(&e))?,
             secret: Secret::new(dir.secret()),
             advertised: advertised.clone(),
+            time_zone: config.time_zone.clone(),
             stopping: is_stopping.clone(),
         });
         let ids = RequestIds::new().map_err(|e| fail(&e))?;
         bootstrap(&engine, &ids).await?;
+        let bulk_jobs = tokio::spawn(Arc::clone(&service).run_bulk_jobs());
         let grpc = serve(service, listener, is_stopping)
             .await
             .map_err(|e| fail(&e))?;
@@ -143,6 +148,7 @@ impl Server {
             addr,
             http,
             stopping,
+            bulk_jobs,
             grpc,
         })
     }
@@ -173,6 +179,9 @@ impl Server {
     pub async fn stop(self) -> Result<(), ServerError> {
         // The receivers are gone if the tasks have ended: then there is nobody to tell.
         let _ = self.stopping.send(true);
+        if let Err(error) = self.bulk_jobs.await {
+            tracing::warn!(%error, "the task of the BulkJobs ended badly");
+        }
         match tokio::time::timeout(DRAIN, self.grpc).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::warn!(%error, "the gRPC server ended badly"),
@@ -203,12 +212,33 @@ impl Server {
     }
 }
 
+/// What the deterministic code is told.
+fn settings(config: &Config, groups: u16) -> Result<Settings, ServerError> {
+    let max_thread_runs = config.max_thread_runs_per_wf_run;
+    if max_thread_runs < 1 {
+        return Err(ServerError(format!(
+            "max_thread_runs_per_wf_run is {max_thread_runs}, and must be at least 1"
+        )));
+    }
+    if !workflow::schedule::is_time_zone(&config.time_zone) {
+        return Err(ServerError(format!(
+            "time_zone {:?} is not in the IANA time zone database",
+            config.time_zone
+        )));
+    }
+    Ok(Settings {
+        max_thread_runs,
+        ..Settings::new(groups)
+    })
+}
+
 /// Recovers the log, opens the stores side by side, takes the groups over.
 fn open_engine(
     dir: &DataDir,
     shared: &Shared,
     schedule: Schedule,
     kafka: Option<wal_kafka::Options>,
+    settings: &Settings,
     options: &EngineOptions,
 ) -> Result<(Engine, Kept), ServerError> {
     let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
@@ -249,7 +279,7 @@ fn open_engine(
         (log, kept)
     };
     let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
-        let app = application(id, dir.groups());
+        let app = application(id, settings);
         let base: Arc<dyn Base> = base;
         GroupSetup { id, app, base }
     });

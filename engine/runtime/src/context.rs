@@ -25,6 +25,8 @@ pub(crate) struct Effects {
     pub queues: BTreeMap<Bytes, u64>,
     /// Queues that lost entries to others than consumers.
     pub dequeued: BTreeSet<Bytes>,
+    /// Topics of which those who listen are to be told after the commit.
+    pub notices: Vec<Bytes>,
     /// Consumers taken by the command that runs, not yet delivered to.
     pub taken: Vec<Waiter>,
 }
@@ -35,6 +37,7 @@ pub struct Mark {
     store: Savepoint,
     messages: usize,
     deliveries: usize,
+    notices: usize,
 }
 
 /// State, record time and effects for one input. See [`crate::Application`] for the rules.
@@ -126,6 +129,11 @@ impl Context<'_> {
     /// Sends a message to another group (or this one), in the same transaction. It is executed exactly once.
     pub fn send(&mut self, to: GroupId, payload: Bytes) {
         self.effects.messages.push((to, payload));
+    }
+
+    /// Tells those who listen to `topic` ([`crate::Notices`]) after the commit, that something has happened.
+    pub fn notify(&mut self, topic: Bytes) {
+        self.effects.notices.push(topic);
     }
 
     /// Sets a timer; returns the due time under which [`Context::cancel_timer`] finds it (a time already past is moved
@@ -259,6 +267,7 @@ impl Context<'_> {
             store: self.store.savepoint(),
             messages: self.effects.messages.len(),
             deliveries: self.effects.deliveries.len(),
+            notices: self.effects.notices.len(),
         }
     }
 
@@ -266,6 +275,7 @@ impl Context<'_> {
     pub fn rollback_to(&mut self, mark: Mark) {
         self.store.rollback_to(mark.store);
         self.effects.messages.truncate(mark.messages);
+        self.effects.notices.truncate(mark.notices);
         for (waiter, _) in self.effects.deliveries.drain(mark.deliveries..) {
             self.waiting.put_back(waiter);
         }

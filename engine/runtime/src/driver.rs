@@ -18,7 +18,8 @@ use crate::recovery::{take_over, writer_id};
 use crate::scheduler::Scheduler;
 use crate::write_back::Job;
 use crate::{
-    Application, Batch, EngineError, Group, Nudge, Owned, Replies, RequestId, SubmitError, Waiting,
+    Application, Batch, EngineError, Group, Notices, Nudge, Owned, Replies, RequestId, SubmitError,
+    Waiting,
 };
 
 /// What a driver shares with the rest of the process.
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub waiting: Arc<Waiting>,
     pub replies: Arc<Replies>,
+    pub notices: Arc<Notices>,
     pub global: Arc<GlobalStore>,
     pub write_back: Sender<Job>,
     pub scheduler: Arc<Scheduler>,
@@ -125,13 +127,15 @@ impl Driver {
             tracing::info!(group = %id, index = build.index.name, rows = build.done, "the index is incomplete and will be built");
         }
         tracing::info!(group = %id, term = %term, batches = replayed.batches, records = replayed.records, "group taken over");
+        let transaction = shared.log.max_transaction_bytes();
+        let limits = options.limits.clone().within(transaction);
         let group = Group::open(
             id,
             app,
             store,
             Arc::clone(&shared.waiting),
             Arc::clone(&shared.global),
-            options.limits.clone(),
+            limits,
             term,
         )?;
         let signal = Arc::new(Signal::default());
@@ -256,6 +260,7 @@ impl Loop {
         if end.is_err() {
             let unanswered = self.group.give_up();
             self.refuse(unanswered);
+            self.shared.notices.give_up(self.group.id());
             // Consumers that were on their way here wait for others.
             let mut inbox = self.signal.inbox.lock();
             inbox.phase = Phase::GivenUp;
@@ -360,18 +365,15 @@ impl Loop {
     }
 
     fn release(&self, released: Released) {
-        if released.replies.is_empty() && released.deliveries.is_empty() {
-            return;
+        if !released.is_empty() {
+            let group = self.group.id();
+            let (notices, replies) = (
+                Arc::clone(&self.shared.notices),
+                Arc::clone(&self.shared.replies),
+            );
+            let work = move || released.hand_out(group, &notices, &replies);
+            self.shared.outlet.hand_out(Box::new(work));
         }
-        let replies = Arc::clone(&self.shared.replies);
-        self.shared.outlet.hand_out(Box::new(move || {
-            for (waiter, payload) in released.deliveries {
-                waiter.consumer.deliver(payload);
-            }
-            for (id, answer) in released.replies {
-                replies.answer(id, answer.map_err(SubmitError::Rejected));
-            }
-        }));
     }
 
     /// Takes inputs in and starts one commit, if there is room: what earlier commits released does not wait for more than
@@ -462,6 +464,8 @@ impl Loop {
         let (writer, term, _) = take_over(self.shared.log.as_ref(), id, self.group.store_mut())?;
         self.writer = writer;
         self.group.restored(term)?;
+        // Commits of unknown outcome may have happened.
+        self.shared.notices.notify_all(id);
         self.inputs = Inputs::open(self.shared.log.as_ref(), &self.group)?;
         Ok(())
     }

@@ -13,8 +13,8 @@ use crate::host::{Inline, Outlet};
 use crate::scheduler::Scheduler;
 use crate::write_back::WriteBackThread;
 use crate::{
-    Application, Bounds, Clock, Command, Health, Limits, Owned, Replies, RequestId, SubmitError,
-    Waiting,
+    Application, Bounds, Clock, Command, Health, Limits, Notices, Owned, Replies, RequestId,
+    SubmitError, Waiting,
 };
 
 /// The engine cannot start or go on.
@@ -134,6 +134,7 @@ pub struct Engine {
     readers: BTreeMap<GroupId, ReadHandle>,
     waiting: Arc<Waiting>,
     replies: Arc<Replies>,
+    notices: Arc<Notices>,
     global: Arc<GlobalStore>,
     route: Route,
     scheduler: Arc<Scheduler>,
@@ -158,6 +159,7 @@ impl Engine {
             readers: BTreeMap::new(),
             waiting: Arc::new(Waiting::new()),
             replies: Arc::new(Replies::new(options.waiting_commands)),
+            notices: Arc::new(Notices::default()),
             global: Arc::new(GlobalStore::new()),
             route,
             scheduler: Arc::new(Scheduler::new(options.bounds.clone())),
@@ -201,6 +203,7 @@ impl Engine {
             clock: Arc::clone(&self.clock),
             waiting: Arc::clone(&self.waiting),
             replies: Arc::clone(&self.replies),
+            notices: Arc::clone(&self.notices),
             global: Arc::clone(&self.global),
             write_back: self.write_back.lock().sender(),
             scheduler: Arc::clone(&self.scheduler),
@@ -265,6 +268,11 @@ impl Engine {
     /// Consumers that wait on this server.
     pub fn waiting(&self) -> &Arc<Waiting> {
         &self.waiting
+    }
+
+    /// Those who wait for something to happen.
+    pub fn notices(&self) -> &Arc<Notices> {
+        &self.notices
     }
 
     /// The server's clock.

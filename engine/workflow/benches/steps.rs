@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use index::{GlobalStore, MemoryBase, Options, Store};
-use ironhorse_workflow::{self as workflow, Metadata, Workflows};
+use ironhorse_workflow::{self as workflow, Metadata, Settings, Workflows};
 use mimalloc::MiMalloc;
 use parking_lot::Mutex;
 use prost::Message;
@@ -249,7 +249,11 @@ fn reports(count: u64) -> Duration {
     for command in definitions() {
         metadata.run(vec![command]);
     }
-    let mut core = Bench::new(GroupId(0), Arc::new(Workflows), &global);
+    let mut core = Bench::new(
+        GroupId(0),
+        Arc::new(Workflows::new(Settings::new(1))),
+        &global,
+    );
     let worker = Arc::new(Worker::default());
     let waiter = Waiter {
         queue: workflow::key::task_queue("default", "task"),

@@ -18,11 +18,14 @@
 pub mod app;
 mod assignments;
 pub mod command;
+mod event;
 pub mod key;
 pub mod metadata;
 pub mod node;
 pub mod record;
 pub mod run;
+pub mod schedule;
+pub mod settings;
 pub mod spec;
 pub mod task;
 pub mod time;
@@ -31,3 +34,4 @@ pub mod value;
 
 pub use app::Workflows;
 pub use metadata::Metadata;
+pub use settings::Settings;

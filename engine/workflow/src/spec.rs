@@ -10,7 +10,7 @@ use proto::littlehorse::node::Node as NodeKind;
 use proto::littlehorse::wait_for_condition_node::NodeCondition;
 use proto::littlehorse::{
     ExternalEventDef, InlineStructDef, Node, StructDef, TaskDef, ThreadSpec, ThreadVarDef,
-    WfRunVariableAccessLevel, WfSpec, WfSpecId,
+    WfRunVariableAccessLevel, WfSpec, WfSpecId, WorkflowEventDef, WorkflowMigrationPlan,
 };
 use runtime::Rejection;
 
@@ -179,9 +179,36 @@ pub fn wf_spec(
     view.get_decoded(&key, |raw| decode(raw).map(Spec::new))
 }
 
+/// A WorkflowMigrationPlan.
+pub fn migration_plan(
+    view: &GlobalView,
+    tenant: &str,
+    name: &str,
+) -> Option<Arc<WorkflowMigrationPlan>> {
+    view.get_decoded(&key::named(key::MIGRATION_PLANS, tenant, name), decode)
+}
+
+/// The version that a plan migrates to.
+pub fn destination(plan: &WorkflowMigrationPlan) -> WfSpecId {
+    WfSpecId {
+        name: plan.old_wf_spec.clone().unwrap_or_default().name,
+        major_version: plan.major_version,
+        revision: plan.revision,
+    }
+}
+
 /// A TaskDef.
 pub fn task_def(view: &GlobalView, tenant: &str, name: &str) -> Option<Arc<TaskDef>> {
     view.get_decoded(&key::named(key::TASK_DEFS, tenant, name), decode)
+}
+
+/// A WorkflowEventDef.
+pub fn workflow_event_def(
+    view: &GlobalView,
+    tenant: &str,
+    name: &str,
+) -> Option<Arc<WorkflowEventDef>> {
+    view.get_decoded(&key::named(key::WORKFLOW_EVENT_DEFS, tenant, name), decode)
 }
 
 /// An ExternalEventDef.

@@ -7,8 +7,8 @@ use index::{Family, GlobalStore, KeyRange, MemoryBase, Options, Store, changelog
 use runtime::{Batch, Command, CommitRecord, Group, Limits, Nudge, Waiting};
 use wal::memory::MemoryLog;
 use wal::{GroupId, Log, Partition, Position, Record, Transaction, WriterId};
-use workflow::Workflows;
 use workflow::record::WorkflowSchema;
+use workflow::{Settings, Workflows};
 
 use crate::Input;
 use crate::world::{check_index, waiter};
@@ -68,7 +68,7 @@ fn run_on(store: Store) {
     let waiting = Arc::new(Waiting::new());
     let group = Group::open(
         ID,
-        Arc::new(Workflows),
+        Arc::new(Workflows::new(Settings::new(1))),
         store,
         Arc::clone(&waiting),
         Arc::new(GlobalStore::new()),

@@ -7,7 +7,8 @@ use prost::Message;
 use proto::ironhorse::v1::core_command::Command as Core;
 use proto::ironhorse::v1::metadata_command::Command as Meta;
 use proto::ironhorse::v1::{
-    Bootstrap, CoreCommand, MetadataCommand, PutExternalEvent, RegisterTaskWorker, RunWf,
+    Bootstrap, CoreCommand, DeleteWfRuns, MetadataCommand, PutExternalEvent, RegisterTaskWorker,
+    RunWf, ScheduleWf,
 };
 use proto::littlehorse::edge::EdgeCondition;
 use proto::littlehorse::exit_node::Result as ExitResult;
@@ -19,15 +20,17 @@ use proto::littlehorse::variable_assignment::{Expression, Path, Source, expressi
 use proto::littlehorse::variable_mutation::RhsValue;
 use proto::littlehorse::variable_value::Value;
 use proto::littlehorse::{
-    Comparator, DeleteExternalEventDefRequest, DeleteTaskDefRequest, DeleteWfRunRequest,
-    DeleteWfSpecRequest, Edge, EntrypointNode, ExitNode, ExponentialBackoffRetryPolicy,
-    ExternalEventDefId, ExternalEventNode, LhHostInfo, Node, NopNode, PutCheckpointRequest,
-    PutExternalEventDefRequest, PutExternalEventRequest, PutTaskDefRequest, PutTenantRequest,
-    PutWfSpecRequest, RegisterTaskWorkerRequest, ReportTaskRun, RescueThreadRunRequest,
-    ResumeWfRunRequest, ReturnType, RunWfRequest, SleepNode, StopWfRunRequest, TaskDefId, TaskNode,
-    TaskRunId, TaskStatus, ThreadSpec, ThreadVarDef, TypeDefinition, VariableAssignment,
-    VariableDef, VariableMutation, VariableMutationType, VariableType, VariableValue, WfRunId,
-    WfSpecId, report_task_run,
+    BulkDeleteWfRun, Comparator, CorrelatedEventConfig, CorrelatedEventId,
+    DeleteCorrelatedEventRequest, DeleteExternalEventDefRequest, DeleteScheduledWfRunRequest,
+    DeleteTaskDefRequest, DeleteWfRunRequest, DeleteWfSpecRequest, Edge, EntrypointNode, ExitNode,
+    ExponentialBackoffRetryPolicy, ExternalEventDefId, ExternalEventNode, LhHostInfo, LhStatus,
+    Node, NopNode, PutCheckpointRequest, PutCorrelatedEventRequest, PutExternalEventDefRequest,
+    PutExternalEventRequest, PutTaskDefRequest, PutTenantRequest, PutWfSpecRequest,
+    RegisterTaskWorkerRequest, ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest,
+    ReturnType, RunWfRequest, ScheduleWfRequest, ScheduledWfRunId, SleepNode, StopWfRunRequest,
+    TaskDefId, TaskNode, TaskRunId, TaskStatus, ThreadSpec, ThreadVarDef, TypeDefinition,
+    VariableAssignment, VariableDef, VariableMutation, VariableMutationType, VariableType,
+    VariableValue, WfRunId, WfSpecId, report_task_run,
 };
 
 pub(crate) const TENANT: &str = "default";
@@ -135,6 +138,7 @@ pub(crate) fn spec(name: &str) -> PutWfSpecRequest {
             name: EVENT.to_owned(),
         }),
         timeout_seconds: Some(literal(Value::Int(60))),
+        correlation_key: Some(literal(Value::Str("key".to_owned()))),
         ..ExternalEventNode::default()
     };
     let sleep = SleepNode {
@@ -238,6 +242,10 @@ pub fn definitions() -> Vec<Bytes> {
         }),
         Meta::PutExternalEventDef(PutExternalEventDefRequest {
             name: EVENT.to_owned(),
+            correlated_event_config: Some(CorrelatedEventConfig {
+                ttl_seconds: Some(3600),
+                delete_after_first_correlation: false,
+            }),
             ..PutExternalEventDefRequest::default()
         }),
         Meta::PutWfSpec(spec(SPEC)),
@@ -278,6 +286,11 @@ pub(crate) fn more_definitions() -> Vec<Bytes> {
 /// One command of each kind for the core group.
 pub fn core_commands() -> Vec<Bytes> {
     let id = || Some(WfRunId::root("run"));
+    let event = || {
+        Some(ExternalEventDefId {
+            name: EVENT.to_owned(),
+        })
+    };
     let task = || {
         Some(TaskRunId {
             wf_run_id: id(),
@@ -343,6 +356,41 @@ pub fn core_commands() -> Vec<Bytes> {
             }],
         }),
         Core::DeleteWfRun(DeleteWfRunRequest { id: id() }),
+        Core::PutCorrelatedEvent(PutCorrelatedEventRequest {
+            key: "key".to_owned(),
+            external_event_def_id: event(),
+            content: Some(int(4)),
+        }),
+        Core::DeleteCorrelatedEvent(DeleteCorrelatedEventRequest {
+            id: Some(CorrelatedEventId {
+                key: "key".to_owned(),
+                external_event_def_id: event(),
+            }),
+        }),
+        Core::ScheduleWf(ScheduleWf {
+            request: Some(ScheduleWfRequest {
+                wf_spec_name: SPEC.to_owned(),
+                variables: BTreeMap::from([("x".to_owned(), int(3))]),
+                cron_expression: "*/7 * * * *".to_owned(),
+                ..ScheduleWfRequest::default()
+            }),
+            id: "schedule".to_owned(),
+            time_zone: "Europe/Berlin".to_owned(),
+        }),
+        Core::DeleteScheduledWfRun(DeleteScheduledWfRunRequest {
+            id: Some(ScheduledWfRunId {
+                id: "schedule".to_owned(),
+            }),
+        }),
+        Core::DeleteWfRuns(DeleteWfRuns {
+            wanted: Some(BulkDeleteWfRun {
+                wf_spec_name: SPEC.to_owned(),
+                earliest_start: Some(proto::time::from_millis(0)),
+                latest_start: Some(proto::time::from_millis(i64::from(u32::MAX) * 1000)),
+                wf_run_status: Some(LhStatus::Completed.into()),
+            }),
+            wf_run_ids: vec![WfRunId::root("run")],
+        }),
     ]
     .map(core)
     .to_vec()

@@ -18,9 +18,9 @@ use runtime::{
     Application, Batch, Command, Consumer, Group, Limits, Nudge, Rejection, RejectionCode,
     RequestId, Waiter, Waiting,
 };
-use wal::{GroupId, Position, Topic, Transaction};
+use wal::{GroupId, Position, Record, Topic, Transaction};
 use workflow::record::WorkflowSchema;
-use workflow::{Metadata, Workflows};
+use workflow::{Metadata, Settings, Workflows};
 
 use crate::{Input, generate, rows, templates};
 
@@ -72,6 +72,8 @@ struct Member {
     /// Everything that was committed, applied once more.
     twin: Store,
     position: u64,
+    /// Messages to the core group: to itself.
+    sent: Vec<Record>,
 }
 
 /// See the module.
@@ -116,6 +118,7 @@ fn member(
         group: group.expect("an empty group opens"),
         twin: open(),
         position: 0,
+        sent: Vec::new(),
     };
     (member, waiting)
 }
@@ -139,8 +142,13 @@ impl Member {
         let position = self.next();
         let mut changes = Vec::new();
         for (partition, record) in records {
-            if partition.topic != Topic::Changelog {
-                continue;
+            match partition.topic {
+                Topic::Changelog => {}
+                Topic::Messages if partition.group == GroupId(0) => {
+                    self.sent.push(record);
+                    continue;
+                }
+                _ => continue,
             }
             match changelog::decode(&record).expect("what is logged can be read") {
                 changelog::Entry::Change(change) => changes.push(change),
@@ -171,7 +179,11 @@ impl Default for World {
     fn default() -> World {
         let global = Arc::new(GlobalStore::new());
         let (metadata, _) = member(GroupId::METADATA, Arc::new(Metadata::new(1)), &global);
-        let (core, waiting) = member(GroupId(0), Arc::new(Workflows), &global);
+        let (core, waiting) = member(
+            GroupId(0),
+            Arc::new(Workflows::new(Settings::new(1))),
+            &global,
+        );
         let queue = workflow::key::task_queue(templates::TENANT, templates::TASK);
         let (waiter, worker) = waiter(queue);
         World {
@@ -254,6 +266,13 @@ impl World {
     fn step_core(&mut self) -> (Vec<Result<Bytes, Rejection>>, Vec<Change>, bool) {
         let now_ms = self.now_ms;
         let stepped = self.core.step(now_ms, &mut self.commits);
+        for record in std::mem::take(&mut self.core.sent) {
+            let position = self.core.next();
+            self.core.group.push(Batch {
+                messages: vec![(position, record)],
+                ..Batch::default()
+            });
+        }
         self.changes.extend_from_slice(&stepped.1);
         stepped
     }

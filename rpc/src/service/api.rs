@@ -4,27 +4,34 @@ use std::sync::Arc;
 
 use proto::littlehorse::little_horse_server::LittleHorse;
 use proto::littlehorse::{
-    Checkpoint, CheckpointId, DeleteExternalEventDefRequest, DeleteStructDefRequest,
+    ApplyWorkflowMigrationPlanRequest, AwaitWorkflowEventRequest, BulkJob, BulkJobIdList,
+    Checkpoint, CheckpointId, CorrelatedEvent, CorrelatedEventId, CorrelatedEventIdList,
+    CreateBulkJobRequest, DeleteBulkJobRequest, DeleteCorrelatedEventRequest,
+    DeleteExternalEventDefRequest, DeleteScheduledWfRunRequest, DeleteStructDefRequest,
     DeleteTaskDefRequest, DeleteUserTaskDefRequest, DeleteWfRunRequest, DeleteWfSpecRequest,
     DeleteWorkflowEventDefRequest, DeleteWorkflowMigrationPlanRequest, ExternalEvent,
     ExternalEventDef, ExternalEventDefId, ExternalEventDefIdList, ExternalEventId,
-    ExternalEventIdList, ExternalEventList, GetLatestUserTaskDefRequest, GetLatestWfSpecRequest,
-    InactiveThreadRun, InactiveThreadRunId, ListExternalEventsRequest, ListNodeRunsRequest,
-    ListTaskRunsRequest, ListVariablesRequest, LittleHorseVersion, NodeRun, NodeRunId, NodeRunList,
-    Principal, PutCheckpointRequest, PutCheckpointResponse, PutExternalEventDefRequest,
+    ExternalEventIdList, ExternalEventList, GetBulkJobRequest, GetLatestUserTaskDefRequest,
+    GetLatestWfSpecRequest, InactiveThreadRun, InactiveThreadRunId, ListExternalEventsRequest,
+    ListNodeRunsRequest, ListTaskRunsRequest, ListVariablesRequest, ListWorkflowEventsRequest,
+    LittleHorseVersion, NodeRun, NodeRunId, NodeRunList, Principal, PutCheckpointRequest,
+    PutCheckpointResponse, PutCorrelatedEventRequest, PutExternalEventDefRequest,
     PutExternalEventRequest, PutStructDefRequest, PutTaskDefRequest, PutTenantRequest,
     PutUserTaskDefRequest, PutWfSpecRequest, PutWorkflowEventDefRequest,
     PutWorkflowMigrationPlanRequest, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse,
-    ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest, RunWfRequest,
-    SearchExternalEventDefRequest, SearchExternalEventRequest, SearchStructDefRequest,
-    SearchTaskDefRequest, SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskDefRequest,
-    SearchWfRunRequest, SearchWfSpecRequest, SearchWorkflowEventDefRequest,
+    ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest, RunWfRequest, ScheduleWfRequest,
+    ScheduledWfRun, ScheduledWfRunId, ScheduledWfRunIdList, SearchBulkJobRequest,
+    SearchCorrelatedEventRequest, SearchExternalEventDefRequest, SearchExternalEventRequest,
+    SearchScheduledWfRunRequest, SearchStructDefRequest, SearchTaskDefRequest,
+    SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskDefRequest, SearchWfRunRequest,
+    SearchWfSpecRequest, SearchWorkflowEventDefRequest, SearchWorkflowEventRequest,
     SearchWorkflowMigrationPlanRequest, StopWfRunRequest, StructDef, StructDefId, StructDefIdList,
     TaskDef, TaskDefId, TaskDefIdList, TaskRun, TaskRunId, TaskRunIdList, TaskRunList,
     TaskWorkerGroup, Tenant, TenantId, TenantIdList, UserTaskDef, UserTaskDefId, UserTaskDefIdList,
     ValidateStructDefEvolutionRequest, ValidateStructDefEvolutionResponse, Variable, VariableId,
-    VariableList, WfRun, WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList, WorkflowEventDef,
-    WorkflowEventDefId, WorkflowEventDefIdList, WorkflowMigrationPlan, WorkflowMigrationPlanId,
+    VariableList, WfRun, WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList, WorkflowEvent,
+    WorkflowEventDef, WorkflowEventDefId, WorkflowEventDefIdList, WorkflowEventId,
+    WorkflowEventIdList, WorkflowEventList, WorkflowMigrationPlan, WorkflowMigrationPlanId,
     WorkflowMigrationPlanIdList,
 };
 use tonic::{Request, Response, Status};
@@ -278,6 +285,93 @@ impl LittleHorse for Api {
         request: Request<SearchExternalEventRequest>,
     ) -> Answer<ExternalEventIdList> {
         self.0.search_external_event(request).await
+    }
+    async fn await_workflow_event(
+        &self,
+        request: Request<AwaitWorkflowEventRequest>,
+    ) -> Answer<WorkflowEvent> {
+        self.0.await_workflow_event(request).await
+    }
+    async fn get_workflow_event(&self, request: Request<WorkflowEventId>) -> Answer<WorkflowEvent> {
+        self.0.get_workflow_event(request).await
+    }
+    async fn list_workflow_events(
+        &self,
+        request: Request<ListWorkflowEventsRequest>,
+    ) -> Answer<WorkflowEventList> {
+        self.0.list_workflow_events(request).await
+    }
+    async fn search_workflow_event(
+        &self,
+        request: Request<SearchWorkflowEventRequest>,
+    ) -> Answer<WorkflowEventIdList> {
+        self.0.search_workflow_event(request).await
+    }
+    async fn put_correlated_event(
+        &self,
+        request: Request<PutCorrelatedEventRequest>,
+    ) -> Answer<CorrelatedEvent> {
+        self.0.put_correlated_event(request).await
+    }
+    async fn get_correlated_event(
+        &self,
+        request: Request<CorrelatedEventId>,
+    ) -> Answer<CorrelatedEvent> {
+        self.0.get_correlated_event(request).await
+    }
+    async fn delete_correlated_event(
+        &self,
+        request: Request<DeleteCorrelatedEventRequest>,
+    ) -> Answer<()> {
+        self.0.delete_correlated_event(request).await
+    }
+    async fn search_correlated_event(
+        &self,
+        request: Request<SearchCorrelatedEventRequest>,
+    ) -> Answer<CorrelatedEventIdList> {
+        self.0.search_correlated_event(request).await
+    }
+    async fn schedule_wf(&self, request: Request<ScheduleWfRequest>) -> Answer<ScheduledWfRun> {
+        self.0.schedule_wf(request).await
+    }
+    async fn get_scheduled_wf_run(
+        &self,
+        request: Request<ScheduledWfRunId>,
+    ) -> Answer<ScheduledWfRun> {
+        self.0.get_scheduled_wf_run(request).await
+    }
+    async fn delete_scheduled_wf_run(
+        &self,
+        request: Request<DeleteScheduledWfRunRequest>,
+    ) -> Answer<()> {
+        self.0.delete_scheduled_wf_run(request).await
+    }
+    async fn search_scheduled_wf_run(
+        &self,
+        request: Request<SearchScheduledWfRunRequest>,
+    ) -> Answer<ScheduledWfRunIdList> {
+        self.0.search_scheduled_wf_run(request).await
+    }
+    async fn create_bulk_job(&self, request: Request<CreateBulkJobRequest>) -> Answer<BulkJob> {
+        self.0.create_bulk_job(request).await
+    }
+    async fn get_bulk_job(&self, request: Request<GetBulkJobRequest>) -> Answer<BulkJob> {
+        self.0.get_bulk_job(request)
+    }
+    async fn delete_bulk_job(&self, request: Request<DeleteBulkJobRequest>) -> Answer<()> {
+        self.0.delete_bulk_job(request).await
+    }
+    async fn search_bulk_job(
+        &self,
+        request: Request<SearchBulkJobRequest>,
+    ) -> Answer<BulkJobIdList> {
+        self.0.search_bulk_job(request)
+    }
+    async fn apply_workflow_migration_plan(
+        &self,
+        request: Request<ApplyWorkflowMigrationPlanRequest>,
+    ) -> Answer<WfRun> {
+        self.0.apply_workflow_migration_plan(request).await
     }
     async fn put_tenant(&self, request: Request<PutTenantRequest>) -> Answer<Tenant> {
         self.0.put_tenant(request).await

@@ -17,6 +17,16 @@ const DEFAULT_TENANT: &str = "default";
 /// The principal of calls on a listener without authentication.
 const ANONYMOUS: &str = "anonymous";
 
+impl Caller {
+    /// The server itself, at work for a tenant.
+    pub(super) fn of_server(tenant: String) -> Caller {
+        Caller {
+            tenant,
+            principal: ANONYMOUS.to_owned(),
+        }
+    }
+}
+
 impl Service {
     /// The context of a call, or why it is refused.
     pub(super) fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {

@@ -2,7 +2,9 @@
 //! answers `UNIMPLEMENTED` with its name.
 
 mod api;
+mod bulk_job;
 mod context;
+mod correlated_event;
 mod definitions;
 mod error;
 mod external_event;
@@ -13,11 +15,13 @@ mod naming;
 mod node_run;
 mod page;
 mod poll;
+mod schedule;
 mod stock;
 mod task_run;
 mod tenancy;
 mod wf_run;
 mod wf_run_search;
+mod workflow_event;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +59,20 @@ pub(crate) struct Service {
     pub secret: Secret,
     /// Where workers are told to poll.
     pub advertised: LhHostInfo,
+    /// In which cron expressions are meant: a name of the IANA database.
+    pub time_zone: String,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
+}
+
+/// A command to a core group.
+fn core_command(caller: &Caller, command: CoreContent) -> CoreCommand {
+    CoreCommand {
+        version: 1,
+        tenant: caller.tenant.clone(),
+        principal: caller.principal.clone(),
+        command: Some(command),
+    }
 }
 
 impl Service {
@@ -72,13 +88,7 @@ impl Service {
         route: &str,
         command: CoreContent,
     ) -> impl Future<Output = Result<T, Status>> + Send + use<'_, T> {
-        let command = CoreCommand {
-            version: 1,
-            tenant: caller.tenant.clone(),
-            principal: caller.principal.clone(),
-            command: Some(command),
-        };
-        self.submit(self.group_of(route), &command)
+        self.submit(self.group_of(route), &core_command(caller, command))
     }
 
     /// Executes a metadata command and decodes the answer.

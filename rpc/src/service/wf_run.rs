@@ -4,8 +4,9 @@ use index::Family;
 use proto::ironhorse::v1::core_command::Command;
 use proto::ironhorse::v1::{RunWf, ThreadRunRow, VariableRow, WfRunRow};
 use proto::littlehorse::{
-    DeleteWfRunRequest, ListVariablesRequest, RescueThreadRunRequest, ResumeWfRunRequest,
-    RunWfRequest, StopWfRunRequest, Variable, VariableId, VariableList, WfRun, WfRunId,
+    ApplyWorkflowMigrationPlanRequest, DeleteWfRunRequest, ListVariablesRequest,
+    RescueThreadRunRequest, ResumeWfRunRequest, RunWfRequest, StopWfRunRequest, Variable,
+    VariableId, VariableList, WfRun, WfRunId,
 };
 use tonic::{Request, Response, Status};
 use workflow::command::{split_wf_run_id, wf_run_id};
@@ -105,6 +106,17 @@ impl Service {
             self.core(&caller, &route, Command::RescueThreadRun(request))
                 .await?,
         ))
+    }
+
+    pub(super) async fn apply_workflow_migration_plan(
+        &self,
+        request: Request<ApplyWorkflowMigrationPlanRequest>,
+    ) -> Answer<WfRun> {
+        let caller = self.caller(&request)?;
+        let request = request.into_inner();
+        let route = route(request.wf_run_id.as_ref());
+        let command = Command::ApplyWorkflowMigrationPlan(request);
+        Ok(Response::new(self.core(&caller, &route, command).await?))
     }
 
     pub(super) async fn delete_wf_run(&self, request: Request<DeleteWfRunRequest>) -> Answer<()> {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use runtime::Application;
 use wal::GroupId;
-use workflow::{Metadata, Workflows};
+use workflow::{Metadata, Settings, Workflows};
 
 pub use backup::{BackedUp, Source, backup};
 pub use inspect::{inspect_key, inspect_partitions, inspect_segments, inspect_tables};
@@ -53,10 +53,10 @@ fn memory() -> index_rocks::Shared {
 }
 
 /// What executes a group's commands.
-pub(crate) fn application(id: GroupId, groups: u16) -> Arc<dyn Application> {
+pub(crate) fn application(id: GroupId, settings: &Settings) -> Arc<dyn Application> {
     if id == GroupId::METADATA {
-        Arc::new(Metadata::new(groups))
+        Arc::new(Metadata::new(settings.core.groups()))
     } else {
-        Arc::new(Workflows)
+        Arc::new(Workflows::new(settings.clone()))
     }
 }

@@ -64,6 +64,10 @@ fn state(bytes: &[u8]) -> Result<Described, KeyError> {
         };
     }
     let (table, parts, message) = match table {
+        key::CORRELATED_EVENTS => ("correlatedEvent", 3, "ironhorse.v1.CorrelatedEventRow"),
+        key::CORRELATION_WAITERS => ("correlationWaiter", 4, "ironhorse.v1.CorrelationWaiterRow"),
+        key::SCHEDULES => ("scheduledWfRun", 2, "ironhorse.v1.ScheduledWfRunRow"),
+        key::BULK_JOBS => ("bulkJob", 2, "ironhorse.v1.BulkJobRow"),
         key::WORKER_GROUPS => ("workers", 2, "ironhorse.v1.TaskWorkerGroupRow"),
         key::TENANTS => ("tenant", 1, "littlehorse.Tenant"),
         key::PRINCIPALS => ("principal", 1, "littlehorse.Principal"),
@@ -84,6 +88,10 @@ fn state(bytes: &[u8]) -> Result<Described, KeyError> {
         text.push(reader.str()?);
     }
     if matches!(message, "littlehorse.StructDef" | "littlehorse.UserTaskDef") {
+        text.push(reader.i32()?.to_string());
+    }
+    if table == "correlationWaiter" {
+        text.push(reader.i32()?.to_string());
         text.push(reader.i32()?.to_string());
     }
     if message == "littlehorse.WfSpec" {
@@ -139,6 +147,11 @@ fn of_run(row: &RunRow) -> Described {
             Some("ironhorse.v1.ExternalEventRow"),
         ),
         Row::UnclaimedEvent => ("unclaimedEvent", String::new(), None),
+        Row::WorkflowEvent { def, number } => (
+            "workflowEvent",
+            format!(" {def} {number}"),
+            Some("ironhorse.v1.WorkflowEventRow"),
+        ),
     };
     Described {
         table,

@@ -24,6 +24,7 @@ use super::compare::{Difference, first_difference};
 use super::fold::Changes;
 use super::{Progress, ToolError, application, memory, readable};
 use crate::DataDir;
+use workflow::Settings;
 
 /// Changes of more bytes are gathered on disk.
 const CHANGES_BYTES: usize = 8 << 20;
@@ -241,7 +242,7 @@ impl Group {
                 from = position;
             }
         }
-        let schema = application(id, dir.groups()).schema();
+        let schema = application(id, &Settings::new(dir.groups())).schema();
         let indexes = Indexes::read(&*live, &*schema);
         Ok(Group {
             id,

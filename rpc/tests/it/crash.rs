@@ -22,7 +22,7 @@ use tonic::{Code, Status};
 use wal::embedded::EmbeddedLog;
 use wal::{GroupId, Log};
 use wal_kafka::KafkaLog;
-use workflow::{Metadata, Workflows};
+use workflow::{Metadata, Settings, Workflows};
 
 use crate::support::*;
 
@@ -313,7 +313,7 @@ fn state_is_the_fold_of_the_log(log: &dyn Log, data: &Path, group: GroupId) {
     let app: Arc<dyn Application> = if group == GroupId::METADATA {
         Arc::new(Metadata::new(GROUPS))
     } else {
-        Arc::new(Workflows)
+        Arc::new(Workflows::new(Settings::new(GROUPS)))
     };
     let path = data.join("groups").join(group.to_string());
     let rocks = RocksBase::open(&path, &RocksShared::new(1 << 20, 1 << 20)).unwrap();

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message;
+use proto::littlehorse::StartThreadNode;
 use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::{
     LhStatus, ListExternalEventsRequest, PollTaskRequest, SearchWfRunRequest, SearchWfSpecRequest,
@@ -201,6 +202,32 @@ async fn what_a_step_makes_may_not_be_too_large_either() {
     let failed = client.node_run("t", 1).await;
     assert_eq!(failed.failures[0].failure_name, "INTERNAL_ERROR");
     assert!(failed.failures[0].message.contains("Record too large"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_many_threads_are_given_fits_into_the_log_or_is_refused() {
+    let mut server = Fixture::start().await;
+    let client = &mut server.client;
+    // Each child holds a copy of what its parent gives it: eleven are more than one transaction of the log.
+    let start = Kind::StartThread(StartThreadNode {
+        thread_spec_name: "child".to_owned(),
+        variables: [("c".to_owned(), variable("s"))].into(),
+    });
+    let vars = || vec![optional(var_def("s", STR))];
+    for (name, children) in [("few", 4), ("many", 11)] {
+        let mut spec = sequence(name, vars(), vec![start.clone(); children]);
+        let child =
+            sequence("c", vec![optional(var_def("c", STR))], vec![]).thread_specs["main"].clone();
+        spec.thread_specs.insert("child".to_owned(), child);
+        client.define(spec).await;
+    }
+    let large = || [("s", long(800 * KIB))];
+    let run = client.run_wf(run_request("many", "a", &large())).await;
+    refused(run, Code::ResourceExhausted, &["Record too large"]);
+    refused(client.get_wf_run(id("a")).await, Code::NotFound, &[]);
+    client.run_with("few", "b", &large()).await;
+    assert_eq!(client.wf_run("b").await.status(), LhStatus::Completed);
     server.stop().await;
 }
 

@@ -11,9 +11,6 @@ use crate::commit::{Claimed, Event, GlobalSeen, Recorded, Tick};
 use crate::context::{Context, Effects};
 use crate::{Command, Rejection, RejectionCode, RequestId, Waiter, queue, timer};
 
-/// The most that one input may change, in bytes of keys and values: well under the log's 16 MiB transaction.
-const MAX_INPUT_BYTES: usize = 12 << 20;
-
 /// The timers' floor moves at least this often while there are batches, in milliseconds.
 const FLOOR_STEP_MS: i64 = 1000;
 
@@ -100,6 +97,10 @@ impl Group {
 
     pub(super) fn run_claims(&mut self, run: &mut Run, now_ms: i64) -> Result<(), StoreError> {
         for _ in 0..self.limits.batch_claims {
+            // They have a share of their own, so that commands cannot keep them from their turn.
+            if self.store.active_bytes() >= 2 * self.limits.batch_bytes {
+                break;
+            }
             let Some(waiter) = self.inbox_claims.pop_front() else {
                 break;
             };
@@ -224,7 +225,6 @@ impl Group {
                 event: Some(Event::Global(seen)),
             });
         }
-        let size_before = self.store.active_bytes();
         let mut context = Context {
             store: &mut self.store,
             effects: &mut run.effects,
@@ -244,13 +244,14 @@ impl Group {
         let mark = context.mark();
         let mut result = body(&mut context);
         // One input may not outgrow what one transaction can hold.
-        if result.is_ok()
-            && context.store.active_bytes().saturating_sub(size_before) > MAX_INPUT_BYTES
-        {
+        let sent = context.effects.messages.iter();
+        let sent: usize = sent.map(|(_, payload)| payload.len()).sum();
+        if result.is_ok() && context.store.active_bytes() + sent > self.limits.transaction_bytes {
             result = Err(Rejection::new(
                 RejectionCode::ResourceExhausted,
                 format!(
-                    "Record too large: the request changes more than {MAX_INPUT_BYTES} bytes at once"
+                    "Record too large: the request changes more than {} bytes at once",
+                    self.limits.transaction_bytes
                 ),
             ));
         }

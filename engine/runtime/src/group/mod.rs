@@ -13,7 +13,10 @@ use wal::{GroupId, Partition, Position, Record, Transaction};
 use self::execute::Run;
 use crate::commit::CommitRecord;
 use crate::context::Effects;
-use crate::{Application, Command, Rejection, RequestId, Waiter, Waiting, queue, timer};
+use crate::{
+    Application, Command, Notices, Rejection, Replies, RequestId, SubmitError, Waiter, Waiting,
+    queue, timer,
+};
 
 /// How much one batch takes. Every queue and loop of a group has a limit here.
 #[derive(Debug, Clone)]
@@ -22,6 +25,9 @@ pub struct Limits {
     pub batch_inputs: usize,
     /// A batch is sealed early once its changes are this large, in bytes.
     pub batch_bytes: usize,
+    /// An input that would let the batch's transaction outgrow this, in bytes, is refused. The log has the last word:
+    /// see [`wal::Log::max_transaction_bytes`].
+    pub transaction_bytes: usize,
     /// Timers fired in one batch.
     pub batch_timers: usize,
     /// Consumers served from queues in one batch.
@@ -35,10 +41,20 @@ impl Default for Limits {
         Limits {
             batch_inputs: 128,
             batch_bytes: 1 << 20,
+            transaction_bytes: 12 << 20,
             batch_timers: 256,
             batch_claims: 256,
             void_entries: 1000,
         }
+    }
+}
+
+impl Limits {
+    /// No more than a log takes whose transactions have at most so many bytes. A part of them is for the commit record and
+    /// for what frames the records.
+    pub(crate) fn within(mut self, transaction_bytes: usize) -> Limits {
+        self.transaction_bytes = self.transaction_bytes.min(transaction_bytes / 8 * 7);
+        self
     }
 }
 
@@ -75,6 +91,27 @@ pub struct Released {
     pub replies: Vec<(RequestId, Result<Bytes, Rejection>)>,
     /// Entries for consumers.
     pub deliveries: Vec<(Waiter, Bytes)>,
+    /// Topics of which those who listen are told.
+    pub notices: Vec<Bytes>,
+}
+
+impl Released {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replies.is_empty() && self.deliveries.is_empty() && self.notices.is_empty()
+    }
+
+    /// Gives everything to whoever it is for.
+    pub(crate) fn hand_out(self, group: GroupId, notices: &Notices, replies: &Replies) {
+        for (waiter, payload) in self.deliveries {
+            waiter.consumer.deliver(payload);
+        }
+        if !self.notices.is_empty() {
+            notices.notify(group, self.notices);
+        }
+        for (id, answer) in self.replies {
+            replies.answer(id, answer.map_err(SubmitError::Rejected));
+        }
+    }
 }
 
 /// One partition group: state, in-memory heads and the batches under way. No threads, no clock, no I/O but the store's.
@@ -333,6 +370,7 @@ impl Group {
         Ok(Released {
             replies: batch.replies,
             deliveries: batch.effects.deliveries,
+            notices: batch.effects.notices,
         })
     }
 

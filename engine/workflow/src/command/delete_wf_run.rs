@@ -2,20 +2,22 @@
 
 use std::ops::Bound;
 
+use crate::settings::Tenant;
 use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::Family;
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteRun, ExternalEventRow, NodeRunRow, TaskRunRow};
-use proto::littlehorse::DeleteWfRunRequest;
 use proto::littlehorse::workflow_retention_policy::WfGcPolicy;
+use proto::littlehorse::{DeleteWfRunRequest, WfRunId};
 use runtime::{Context, Rejection};
 
 use super::wf_run_id;
+use crate::event::waiter::withdraw_deleted;
 use crate::key::{self, Row, RunRow};
 use crate::record::decode;
 use crate::record::wf_run::is_terminated;
-use crate::run::{Run, Unit};
+use crate::run::{Run, Unit, advance};
 use crate::timer;
 
 /// Rows deleted by one command; a larger run goes in parts (spec 08, section 7.6).
@@ -23,17 +25,17 @@ const MAX_DELETES: usize = 1000;
 
 pub(super) fn execute(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     command: DeleteWfRunRequest,
 ) -> Result<(), Rejection> {
     let id = wf_run_id("id", command.id)?;
-    let run = Run::new(tenant, &id);
+    let run = Run::new(tenant.name, &id);
     let mut unit = Unit::new(context, tenant);
     if unit.is_taken(&run)? && unit.wf_run_row(&run)?.deleting {
         // It goes on by itself.
         return Ok(());
     }
-    delete(context, tenant, &run, Bytes::new())
+    delete(context, tenant, &run, Bytes::new()).map(|_| ())
 }
 
 /// Arms the deletion that the WfSpec's retention policy asks for, in place of an earlier one.
@@ -66,7 +68,7 @@ pub(crate) fn cancel_retention(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(),
 /// The retention timer, or the one that continues a large deletion, has fired.
 pub(crate) fn due(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     run: &Run,
     due_ms: i64,
     action: DeleteRun,
@@ -86,7 +88,7 @@ pub(crate) fn due(
                 .is_some_and(|wf_run| is_terminated(wf_run.status()))
     };
     if wanted {
-        delete(context, tenant, run, action.before)
+        delete(context, tenant, run, action.before).map(|_| ())
     } else {
         Ok(())
     }
@@ -95,30 +97,36 @@ pub(crate) fn due(
 /// Deletes a run's own rows with their timers and queue entries: its parts first, the WfRun last. Also what was sent to
 /// an id that has no run. Begins below the key `before`, if there is one: a scan of what is gone already would take longer
 /// with each part.
-fn delete(
+pub(super) fn delete(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     run: &Run,
     before: Bytes,
-) -> Result<(), Rejection> {
+) -> Result<usize, Rejection> {
     let mut range = run.key.own_rows();
     if !before.is_empty() {
         range.end = Bound::Excluded(before);
     }
+    let waiters = if range.end == run.key.own_rows().end {
+        waiters(context, tenant, run)?
+    } else {
+        Vec::new()
+    };
     let rows = context.scan(Family::State, &range, MAX_DELETES + 1, true)?;
     let is_last_part = rows.len() <= MAX_DELETES;
+    let deleted = rows.len();
     let mut wf_run = None;
     let mut before = Bytes::new();
     for (key, value) in rows.into_iter().take(MAX_DELETES) {
         let row = RunRow::parse(&key).map_err(|error| Rejection::internal(error.to_string()))?;
-        let Some(RunRow { row, .. }) = row else {
+        let Some(RunRow { row, wf_run_id, .. }) = row else {
             return Err(Rejection::internal("a run's row of no kind"));
         };
         if row == Row::WfRun {
             wf_run = Some(key);
             continue;
         }
-        release(context, tenant, &row, &key, &value)?;
+        release(context, tenant, (&wf_run_id, &row), &key, &value)?;
         before.clone_from(&key);
         context.delete(Family::State, key)?;
     }
@@ -133,7 +141,8 @@ fn delete(
         if let Some(key) = wf_run {
             context.delete(Family::State, key)?;
         }
-        return Ok(());
+        advance_all(context, tenant, &waiters)?;
+        return Ok(deleted);
     }
     let mut unit = Unit::new(context, tenant);
     if unit.is_taken(run)? {
@@ -147,19 +156,53 @@ fn delete(
         before,
     }));
     context.set_timer(now, &run.key.wf_run(), payload)?;
-    Ok(())
+    advance_all(context, tenant, &waiters)?;
+    Ok(deleted)
+}
+
+/// Those whose nodes wait for the run: they fail when it is gone (spec 05, DEV-30).
+fn waiters(
+    context: &mut Context<'_>,
+    tenant: Tenant<'_>,
+    run: &Run,
+) -> Result<Vec<WfRunId>, Rejection> {
+    let mut unit = Unit::new(context, tenant);
+    if unit.exists(run)? {
+        Ok(unit.wf_run_row(run)?.waiters.clone())
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn advance_all(
+    context: &mut Context<'_>,
+    tenant: Tenant<'_>,
+    ids: &[WfRunId],
+) -> Result<(), Rejection> {
+    let mut unit = Unit::new(context, tenant);
+    for id in ids {
+        let run = Run::new(tenant.name, id);
+        if unit.exists(&run)? {
+            advance(&mut unit, &run)?;
+        }
+    }
+    unit.finish()
 }
 
 /// What a row holds elsewhere goes with it: its timer, its place in a queue.
 fn release(
     context: &mut Context<'_>,
-    tenant: &str,
-    row: &Row,
+    tenant: Tenant<'_>,
+    (wf_run_id, row): (&WfRunId, &Row),
     key: &Bytes,
     value: &Bytes,
 ) -> Result<(), Rejection> {
     let timer = match row {
-        Row::NodeRun { .. } => decode::<NodeRunRow>(value)?.timer_due_ms,
+        Row::NodeRun { thread, position } => {
+            let row: NodeRunRow = decode(value)?;
+            withdraw_deleted(context, tenant, &row, (wf_run_id, *thread, *position));
+            row.timer_due_ms
+        }
         Row::ExternalEvent { .. } => decode::<ExternalEventRow>(value)?.retention_due_ms,
         Row::TaskRun { .. } => {
             let row: TaskRunRow = decode(value)?;
@@ -169,7 +212,7 @@ fn release(
                     .as_ref()
                     .and_then(|task_run| task_run.task_def_id.as_ref());
                 let name = task_def.map_or("", |id| id.name.as_str());
-                context.dequeue(key::task_queue(tenant, name), sequence)?;
+                context.dequeue(key::task_queue(tenant.name, name), sequence)?;
             }
             row.timer_due_ms
         }

@@ -1,13 +1,17 @@
 //! The commands of the core groups: one file each.
 
+mod apply_migration_plan;
 pub mod delete_wf_run;
+mod delete_wf_runs;
 pub mod put_checkpoint;
+mod put_correlated_event;
 pub mod put_external_event;
 pub mod register_task_worker;
 pub mod report_task;
 pub mod rescue_thread_run;
 pub mod resume_wf_run;
 pub mod run_wf;
+mod schedule_wf;
 pub mod stop_wf_run;
 
 use crate::time::timestamp;
@@ -19,17 +23,27 @@ use proto::ironhorse::v1::core_command::Command;
 use proto::littlehorse::{LhStatus, WfRunId};
 use runtime::{Context, Rejection};
 
-use crate::run::{Run, Unit};
+use crate::event::correlated;
+use crate::run::{Run, Unit, wake_waiters};
+use crate::schedule;
+use crate::settings::{Settings, Tenant};
 
 pub(crate) use delete_wf_run::{cancel_retention, schedule_retention};
 
 /// Executes a client's command; the answer is the RPC's encoded response.
-pub fn execute(context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Rejection> {
+pub fn execute(
+    context: &mut Context<'_>,
+    settings: &Settings,
+    payload: &Bytes,
+) -> Result<Bytes, Rejection> {
     let CoreCommand {
         tenant, command, ..
     } = CoreCommand::decode(payload.clone())
         .map_err(|error| Rejection::internal(format!("command: {error}")))?;
-    let tenant = tenant.as_str();
+    let tenant = Tenant {
+        name: &tenant,
+        settings,
+    };
     match command.ok_or_else(|| Rejection::internal("command without content"))? {
         Command::RunWf(command) => run_wf::execute(context, tenant, command).map(encode),
         Command::ReportTask(command) => report_task::execute(context, tenant, command).map(encode),
@@ -48,6 +62,25 @@ pub fn execute(context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Reje
         }
         Command::RegisterTaskWorker(command) => {
             register_task_worker::execute(context, tenant, command).map(encode)
+        }
+        Command::PutCorrelatedEvent(command) => {
+            put_correlated_event::execute(context, tenant, command).map(encode)
+        }
+        Command::DeleteCorrelatedEvent(command) => {
+            let id = command.id.unwrap_or_default();
+            let def = id.external_event_def_id.unwrap_or_default().name;
+            correlated::delete(context, tenant, &id.key, &def).map(encode)
+        }
+        Command::ScheduleWf(command) => schedule_wf::execute(context, tenant, command).map(encode),
+        Command::DeleteScheduledWfRun(command) => {
+            let id = command.id.unwrap_or_default().id;
+            schedule::delete(context, tenant, &id).map(encode)
+        }
+        Command::ApplyWorkflowMigrationPlan(command) => {
+            apply_migration_plan::execute(context, tenant, command).map(encode)
+        }
+        Command::DeleteWfRuns(command) => {
+            delete_wf_runs::execute(context, tenant, &command).map(encode)
         }
         Command::PutCheckpoint(command) => {
             put_checkpoint::execute(context, tenant, command).map(encode)
@@ -69,6 +102,7 @@ pub(crate) fn wf_run_terminated(
     let wf_run = unit.wf_run_mut(run)?;
     wf_run.set_status(status);
     wf_run.end_time = Some(now);
+    wake_waiters(unit, run)?;
     schedule_retention(unit, run)
 }
 

@@ -1,5 +1,6 @@
 //! PutCheckpoint: a running attempt saves how far it is (spec 04, section 13).
 
+use crate::settings::Tenant;
 use crate::time::timestamp;
 use bytes::Bytes;
 use index::Family;
@@ -18,12 +19,12 @@ use crate::task;
 
 pub(super) fn execute(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     command: PutCheckpointRequest,
 ) -> Result<PutCheckpointResponse, Rejection> {
     let id = command.task_run_id.clone().unwrap_or_default();
     let wf_run_id = wf_run_id("task_run_id.wf_run_id", id.wf_run_id.clone())?;
-    let run = Run::new(tenant, &wf_run_id);
+    let run = Run::new(tenant.name, &wf_run_id);
     let mut unit = Unit::new(context, tenant);
     let mut found = None;
     if let Some(guid) = TaskGuid::parse(&id.task_guid)

@@ -1,5 +1,6 @@
 //! RegisterTaskWorker: a worker's heartbeat, and the servers that it should poll (spec 04, section 6.1).
 
+use crate::settings::Tenant;
 use crate::time::timestamp;
 use bytes::Bytes;
 use index::Family;
@@ -17,14 +18,14 @@ use crate::record::worker_group::drop_expired;
 
 pub(super) fn execute(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     command: RegisterTaskWorker,
 ) -> Result<RegisterTaskWorkerResponse, Rejection> {
     let request = command.request.unwrap_or_default();
     let task_def: TaskDefId = request.task_def_id.unwrap_or_default();
     let worker_id = request.task_worker_id;
     let now_ms = context.now_ms();
-    let key = key::named(key::WORKER_GROUPS, tenant, &task_def.name);
+    let key = key::named(key::WORKER_GROUPS, tenant.name, &task_def.name);
     let mut row: TaskWorkerGroupRow = match context.get(Family::State, &key)? {
         Some(value) => decode(&value)?,
         None => TaskWorkerGroupRow {

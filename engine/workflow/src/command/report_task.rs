@@ -6,11 +6,12 @@ use runtime::{Context, Rejection, RejectionCode};
 use super::wf_run_id;
 use crate::key::TaskGuid;
 use crate::run::Run;
+use crate::settings::Tenant;
 use crate::task::{self, Report};
 
 pub(super) fn execute(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     mut command: ReportTaskRun,
 ) -> Result<(), Rejection> {
     let id = command.task_run_id.take().unwrap_or_default();
@@ -20,7 +21,7 @@ pub(super) fn execute(
     // No TaskRun has another guid.
     let guid =
         TaskGuid::parse(&id.task_guid).ok_or_else(|| task::unknown(&wf_run_id, &id.task_guid))?;
-    let run = Run::new(tenant, &wf_run_id);
+    let run = Run::new(tenant.name, &wf_run_id);
     let time_ms = report.time_ms;
     let mark = context.mark();
     match task::report(context, tenant, &run, guid, attempt_number, report) {

@@ -1,17 +1,26 @@
 //! RunWf (spec 03, section 3.1).
 
-use crate::time::timestamp;
-use proto::ironhorse::v1::{RunWf, WfRunRow};
-use proto::littlehorse::{LhStatus, ThreadType, WfRun, WfRunId};
+use proto::ironhorse::v1::RunWf;
+use proto::littlehorse::{WfRun, WfRunId};
 use runtime::{Context, Rejection};
 
 use super::{check_ancestors, split_wf_run_id};
-use crate::run::{Run, Unit, advance, start_thread, validate_inputs};
+use crate::run::{Run, Unit, advance, start_run, validate_inputs};
+use crate::settings::Tenant;
 use crate::spec;
+
+/// A schedule's time has come. Whatever is wrong, nobody is told (spec 05, section 7.2).
+pub(crate) fn scheduled(context: &mut Context<'_>, tenant: Tenant<'_>, command: RunWf) {
+    let mark = context.mark();
+    if let Err(rejection) = execute(context, tenant, command) {
+        tracing::debug!(%rejection, "a scheduled WfRun was not started");
+        context.rollback_to(mark);
+    }
+}
 
 pub(super) fn execute(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     command: RunWf,
 ) -> Result<WfRun, Rejection> {
     let RunWf { request, id } = command;
@@ -29,19 +38,24 @@ pub(super) fn execute(
     }
     let spec = spec::wf_spec(
         context.global(),
-        tenant,
+        tenant.name,
         name,
         request.major_version,
         request.revision,
     )
-    .ok_or_else(|| Rejection::not_found(format!("Couldn't find WfSpec {}", asked(&request))))?;
+    .ok_or_else(|| {
+        Rejection::not_found(format!(
+            "Couldn't find WfSpec {}",
+            version_asked(name, request.major_version, request.revision)
+        ))
+    })?;
     let parent = request.parent_wf_run_id.map(split_wf_run_id);
     let wf_run_id = WfRunId {
         id: id.clone(),
         parent_wf_run_id: parent.clone().map(Box::new),
     };
     check_ancestors("parent_wf_run_id", &wf_run_id)?;
-    let run = Run::new(tenant, &wf_run_id);
+    let run = Run::new(tenant.name, &wf_run_id);
     let request_id = context.request_id().0.to_be_bytes();
     let mut unit = Unit::new(context, tenant);
     if unit.is_taken(&run)? {
@@ -67,7 +81,7 @@ pub(super) fn execute(
             )));
         }
         (Some(parent_spec), Some(parent)) => {
-            let parent_run = Run::new(tenant, parent);
+            let parent_run = Run::new(tenant.name, parent);
             let expected = &parent_spec.wf_spec_name;
             if !unit.exists(&parent_run)? {
                 let id = parent.to_string();
@@ -89,44 +103,22 @@ pub(super) fn execute(
         }
     }
     let entrypoint = &spec.wf_spec.entrypoint_thread_name;
-    let structs = spec::Structs::new(unit.context.global(), tenant);
+    let structs = spec::Structs::new(unit.context.global(), tenant.name);
     let inputs = validate_inputs(spec.thread(entrypoint)?, request.variables, &structs)
         .map_err(Rejection::invalid)?;
-    let wf_run = WfRun {
-        id: None,
-        wf_spec_id: Some(spec.id()),
-        status: LhStatus::Running.into(),
-        start_time: Some(timestamp(unit.now_ms())),
-        ..WfRun::default()
-    };
-    let row = WfRunRow {
-        version: 1,
-        wf_run: Some(wf_run),
-        request_id: request_id.to_vec().into(),
-        spec_created_ms: spec.created_ms(),
-        ..WfRunRow::default()
-    };
-    unit.insert_wf_run(&run, row);
-    start_thread(
-        &mut unit,
-        &run,
-        &spec,
-        entrypoint,
-        None,
-        ThreadType::Entrypoint,
-        inputs,
-    )?;
+    let request_id = request_id.to_vec().into();
+    start_run(&mut unit, &run, &spec, inputs, None, request_id)?;
     advance(&mut unit, &run)?;
     let started = unit.public_wf_run(&run)?;
     unit.finish()?;
     Ok(started)
 }
 
-fn asked(request: &proto::littlehorse::RunWfRequest) -> String {
-    let name = &request.wf_spec_name;
-    match (request.major_version, request.revision) {
+/// A version of a WfSpec, as it was asked for.
+pub(super) fn version_asked(name: &str, major: Option<i32>, revision: Option<i32>) -> String {
+    match (major, revision) {
         (Some(major), Some(revision)) => format!("{name} {major}.{revision}"),
         (Some(major), None) => format!("{name} {major}"),
-        _ => name.clone(),
+        _ => name.to_owned(),
     }
 }

@@ -23,6 +23,12 @@ pub(crate) use row::{kind_of, task_run_of_root, tenant_of_run};
 pub const RUNS: u8 = 0x10;
 /// First byte of the rows of TaskDefs' workers.
 pub const WORKER_GROUPS: u8 = 0x20;
+/// CorrelatedEvents: tenant, key, definition's name.
+pub const CORRELATED_EVENTS: u8 = 0x21;
+/// NodeRuns that wait for a CorrelatedEvent: tenant, key, definition's name, WfRun, thread, position.
+pub const CORRELATION_WAITERS: u8 = 0x22;
+/// ScheduledWfRuns: tenant, id.
+pub const SCHEDULES: u8 = 0x23;
 /// First byte of the metadata rows, in the metadata group.
 pub const TENANTS: u8 = 0x40;
 /// Principals.
@@ -47,6 +53,8 @@ pub const USER_TASK_DEFS: u8 = 0x4E;
 pub const USER_TASK_DEF_MARKS: u8 = 0x4F;
 /// WorkflowMigrationPlans: tenant, name.
 pub const MIGRATION_PLANS: u8 = 0x50;
+/// BulkJobs: tenant, id.
+pub const BULK_JOBS: u8 = 0x51;
 
 /// Before each id of a child WfRun; above every kind, so that a run's own rows come first.
 pub(crate) const CHILD: u8 = 0xF0;
@@ -75,10 +83,12 @@ pub enum Kind {
     ExternalEvent = 0x15,
     /// An ExternalEvent that nobody has claimed yet: definition's name, time, order of arrival. Value: guid.
     UnclaimedEvent = 0x16,
+    /// A WorkflowEvent: definition's name, number.
+    WorkflowEvent = 0x17,
 }
 
 impl Kind {
-    const ALL: [Kind; 10] = [
+    const ALL: [Kind; 11] = [
         Kind::WfRun,
         Kind::ThreadRun,
         Kind::InactiveThreadRun,
@@ -89,6 +99,7 @@ impl Kind {
         Kind::NodeOutput,
         Kind::ExternalEvent,
         Kind::UnclaimedEvent,
+        Kind::WorkflowEvent,
     ];
 
     fn from_u8(raw: u8) -> Option<Kind> {
@@ -228,6 +239,18 @@ impl RunKey {
         key
     }
 
+    /// A WorkflowEvent.
+    pub fn workflow_event(&self, def: &str, number: i32) -> KeyWriter {
+        let mut key = self.row(Kind::WorkflowEvent);
+        key.str(def).i32(number);
+        key
+    }
+
+    /// The WorkflowEvents of one definition, by number.
+    pub fn workflow_events(&self, def: &str) -> KeyRange {
+        KeyRange::prefix(&self.row(Kind::WorkflowEvent).str(def).finish())
+    }
+
     /// The unclaimed ExternalEvents of one definition, oldest first.
     pub fn unclaimed_events(&self, def: &str) -> KeyRange {
         KeyRange::prefix(&self.row(Kind::UnclaimedEvent).str(def).finish())
@@ -237,6 +260,20 @@ impl RunKey {
 /// A tenant-scoped definition that has no versions, such as a TaskDef; also the workers of a TaskDef.
 pub fn named(table: u8, tenant: &str, name: &str) -> Bytes {
     KeyWriter::new().u8(table).str(tenant).str(name).finish()
+}
+
+/// A CorrelatedEvent.
+pub fn correlated_event(tenant: &str, key: &str, def: &str) -> Bytes {
+    let mut writer = KeyWriter::new();
+    writer.u8(CORRELATED_EVENTS).str(tenant).str(key).str(def);
+    writer.finish()
+}
+
+/// Those who wait for a CorrelatedEvent.
+pub fn correlation_waiters(tenant: &str, key: &str, def: &str) -> KeyWriter {
+    let mut writer = KeyWriter::new();
+    writer.u8(CORRELATION_WAITERS).str(tenant).str(key).str(def);
+    writer
 }
 
 /// All definitions of a tenant in a table whose name begins with `prefix`.

@@ -65,6 +65,13 @@ pub enum Row {
     },
     /// See [`Kind::UnclaimedEvent`].
     UnclaimedEvent,
+    /// See [`Kind::WorkflowEvent`].
+    WorkflowEvent {
+        /// Its definition's name.
+        def: String,
+        /// `WorkflowEventId.number`.
+        number: i32,
+    },
 }
 
 impl RunRow {
@@ -121,6 +128,10 @@ impl RunRow {
                 guid: reader.str()?,
             },
             Kind::UnclaimedEvent => Row::UnclaimedEvent,
+            Kind::WorkflowEvent => Row::WorkflowEvent {
+                def: reader.str()?,
+                number: reader.i32()?,
+            },
         };
         // Two keys that say the same would share their index entries. (The rest of these two is not read.)
         if !matches!(row, Row::NodeOutput | Row::UnclaimedEvent) && !reader.rest().is_empty() {

@@ -2,6 +2,7 @@
 //! sections 2 and 6). All of it is one total order, so each command is judged against what all earlier ones left.
 
 mod bootstrap;
+mod bulk_job;
 mod definitions;
 mod external_event_def;
 mod migration_plan;
@@ -14,6 +15,7 @@ mod user_task_def;
 mod wf_spec;
 mod workflow_event_def;
 
+pub use bulk_job::running as running_bulk_jobs;
 pub use struct_def::{incompatible_fields, validate_schema};
 
 use std::sync::Arc;
@@ -89,6 +91,15 @@ impl Application for Metadata {
             }
             Command::DeleteWorkflowMigrationPlan(request) => {
                 migration_plan::delete(context, tenant, request).map(encode)
+            }
+            Command::CreateBulkJob(command) => {
+                bulk_job::create(context, tenant, self.core, command).map(encode)
+            }
+            Command::DeleteBulkJob(request) => {
+                bulk_job::delete(context, tenant, request).map(encode)
+            }
+            Command::BulkProgress(command) => {
+                bulk_job::progress(context, tenant, command).map(encode)
             }
         }
     }

@@ -8,6 +8,7 @@ use proto::littlehorse::{ExternalEventNode, ExternalEventNodeRun, VariableValue}
 use runtime::Rejection;
 
 use super::{At, Done};
+use crate::event::waiter;
 use crate::record::external_event;
 use crate::record::wf_run::is_terminated;
 use crate::run::{Failing, Fault, Run, ThreadScope, Unit, interrupt};
@@ -61,7 +62,12 @@ pub(super) fn arrive(
             }
             Err(rejected) => return Err(rejected),
         };
-        node_part(unit, at)?.correlation_key = Some(key);
+        node_part(unit, at)?.correlation_key = Some(key.clone());
+        let def = node
+            .external_event_def_id
+            .as_ref()
+            .map_or("", |id| &id.name);
+        waiter::wait(unit, at, def, &key)?;
     }
     Ok(())
 }
@@ -146,6 +152,14 @@ fn find(
 fn claim(unit: &mut Unit<'_, '_>, at: &At<'_>, def: &str, guid: &str) -> Result<(), Rejection> {
     timer::cancel_for_node(unit, at)?;
     mark_claimed(unit, at.run, def, guid)?;
+    let row = unit.find_event(at.run, def, guid)?;
+    if row.is_some_and(|row| row.correlated) {
+        // Matched: whoever matched them has forgotten the waiter.
+        unit.node_row_mut(at.run, at.thread, at.position)?
+            .correlated = false;
+    } else {
+        waiter::withdraw(unit, at.run, at.thread, at.position)?;
+    }
     let mut created = None;
     if let Some(event) = unit
         .find_event_mut(at.run, def, guid)?

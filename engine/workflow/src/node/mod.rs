@@ -5,10 +5,13 @@ mod entrypoint;
 mod exit;
 pub mod external_event;
 mod nop;
+mod run_child_wf;
 pub mod sleep;
 mod start_multiple_threads;
 mod start_thread;
 mod task;
+mod throw_event;
+mod wait_for_child_wf;
 mod wait_for_condition;
 mod wait_for_threads;
 
@@ -100,7 +103,10 @@ pub fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Failing> {
         Type::StartThread(node) => start_thread::arrive(unit, at, node),
         Type::StartMultipleThreads(node) => start_multiple_threads::arrive(unit, at, node),
         Type::WaitForThreads(node) => wait_for_threads::arrive(unit, at, node),
-        other => Err(unbuilt(kind(other)).into()),
+        Type::ThrowEvent(node) => throw_event::arrive(unit, at, node),
+        Type::RunChildWf(node) => run_child_wf::arrive(unit, at, node),
+        Type::WaitForChildWf(node) => wait_for_child_wf::arrive(unit, at, node),
+        other @ Type::UserTask(_) => Err(unbuilt(kind(other)).into()),
     }
 }
 
@@ -114,10 +120,14 @@ pub fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>, Failin
         Type::Sleep(node) => sleep::poll(unit, at, node),
         Type::ExternalEvent(node) => external_event::poll(unit, at, node),
         // What they do, they do on arrival.
-        Type::StartThread(_) | Type::StartMultipleThreads(_) => Ok(Some(Done::Next)),
+        Type::StartThread(_)
+        | Type::StartMultipleThreads(_)
+        | Type::ThrowEvent(_)
+        | Type::RunChildWf(_) => Ok(Some(Done::Next)),
+        Type::WaitForChildWf(_) => wait_for_child_wf::poll(unit, at),
         Type::WaitForThreads(node) => wait_for_threads::poll(unit, at, node),
         Type::WaitForCondition(node) => wait_for_condition::poll(unit, at, node),
-        other => Err(unbuilt(kind(other)).into()),
+        other @ Type::UserTask(_) => Err(unbuilt(kind(other)).into()),
     }
 }
 
@@ -136,6 +146,8 @@ pub fn output(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<VariableVal
         Type::ExternalEvent(_) => external_event::output(unit, at),
         Type::StartThread(_) => start_thread::output(unit, at),
         Type::StartMultipleThreads(_) => start_multiple_threads::output(unit, at),
+        Type::RunChildWf(_) => run_child_wf::output(unit, at),
+        Type::WaitForChildWf(_) => wait_for_child_wf::output(unit, at),
         _ => Ok(None),
     }
 }
@@ -151,6 +163,9 @@ pub fn initial(node: &Node) -> NodeType {
         Some(Type::StartMultipleThreads(node)) => start_multiple_threads::initial(node),
         Some(Type::WaitForThreads(_)) => wait_for_threads::initial(),
         Some(Type::WaitForCondition(_)) => wait_for_condition::initial(),
+        Some(Type::ThrowEvent(_)) => throw_event::initial(),
+        Some(Type::RunChildWf(_)) => run_child_wf::initial(),
+        Some(Type::WaitForChildWf(_)) => wait_for_child_wf::initial(),
         // There is no variant for NOP: it shows as an entrypoint (spec 03, section 6.1).
         _ => entrypoint::initial(),
     }

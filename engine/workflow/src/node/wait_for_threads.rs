@@ -125,7 +125,7 @@ pub(super) fn poll(
     at: &At<'_>,
     node: &WaitForThreadsNode,
 ) -> Result<Option<Done>, Failing> {
-    unit.note_waiting(at.thread, at.position);
+    unit.note_waiting(at.run, at.thread, at.position);
     let mut waits = read(unit, at.run, at.thread, at.position)?;
     let updated = update(unit, at, node, &mut waits);
     write(unit, at.run, at.thread, at.position, &waits)?;
@@ -333,7 +333,7 @@ fn stop_others(
 
 /// At the end of a unit, what the NodeRuns that it looked at show of the threads that they wait for.
 pub(crate) fn show_waited(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
-    for (thread, position) in unit.take_waiting() {
+    for (thread, position) in unit.take_waiting(run) {
         let mut waits = read(unit, run, thread, position)?;
         for wait in &mut waits {
             let waited = unit.thread(run, wait.thread_run_number)?;

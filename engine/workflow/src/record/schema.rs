@@ -5,10 +5,13 @@ use index::key::KeyWriter;
 use index::{EntryChange, IndexDeclaration, Schema, changes_of_entries};
 use prost::Message;
 use proto::ironhorse::v1::task_run_index_view::Indexed;
-use proto::ironhorse::v1::{ExternalEventRow, TaskRunIndexView, WfRunRow};
+use proto::ironhorse::v1::{
+    CorrelatedEventRow, ExternalEventRow, ScheduledWfRunRow, TaskRunIndexView, WfRunRow,
+    WorkflowEventRow,
+};
 
-use super::{external_event, task_run, wf_run};
-use crate::key::{Kind, RUNS, Row, RunRow, kind_of};
+use super::{correlated_event, external_event, scheduled_wf_run, task_run, wf_run, workflow_event};
+use crate::key::{CORRELATED_EVENTS, Kind, RUNS, Row, RunRow, SCHEDULES, kind_of};
 
 /// The indexes: first byte of an entry's key. Entries go on with tenant, the attributes, the creation time and the id
 /// (spec 07, sections 1.4 and 2), so that an index is in the order of its searches.
@@ -28,10 +31,14 @@ pub(super) enum Index {
     TaskRunByDefStatus = 0x11,
     ExternalEventByDef = 0x18,
     ExternalEventByDefClaimed = 0x19,
+    WorkflowEventByDef = 0x20,
+    CorrelatedEventByDef = 0x28,
+    CorrelatedEventByDefMatched = 0x29,
+    ScheduleByWfSpec = 0x30,
 }
 
 impl Index {
-    const ALL: [(Index, &str); 13] = [
+    const ALL: [(Index, &str); 17] = [
         (Index::WfRun, "WfRuns"),
         (Index::WfRunByStatus, "WfRuns by status"),
         (Index::WfRunByName, "WfRuns by WfSpec name"),
@@ -51,7 +58,29 @@ impl Index {
             Index::ExternalEventByDefClaimed,
             "ExternalEvents by definition and claim",
         ),
+        (Index::WorkflowEventByDef, "WorkflowEvents by definition"),
+        (
+            Index::CorrelatedEventByDef,
+            "CorrelatedEvents by definition",
+        ),
+        (
+            Index::CorrelatedEventByDefMatched,
+            "CorrelatedEvents by definition and match",
+        ),
+        (Index::ScheduleByWfSpec, "ScheduledWfRuns by WfSpec"),
     ];
+
+    /// An index that came after the first release, or whose entries have changed since, has a version above 0: stores are
+    /// brought up to it.
+    fn version(self) -> u32 {
+        match self {
+            Index::WorkflowEventByDef
+            | Index::CorrelatedEventByDef
+            | Index::CorrelatedEventByDefMatched
+            | Index::ScheduleByWfSpec => 1,
+            _ => 0,
+        }
+    }
 
     pub(super) fn prefix(self, tenant: &str) -> KeyWriter {
         let mut key = KeyWriter::new();
@@ -66,24 +95,25 @@ pub struct WorkflowSchema;
 
 impl Schema for WorkflowSchema {
     fn indexes(&self) -> Vec<IndexDeclaration> {
-        // An index that comes later has version 1, and one whose entries change a higher one: stores are brought up to it.
         Index::ALL
             .map(|(index, name)| IndexDeclaration {
                 name,
                 prefix: Bytes::copy_from_slice(&[index as u8]),
-                version: 0,
+                version: index.version(),
             })
             .into()
     }
 
     fn is_indexed(&self, key: &[u8]) -> bool {
         // The kind stands behind strings of unknown length, so the cheap test only leaves out the other tables.
-        key.first() == Some(&RUNS)
-            && kind_of(key).is_some_and(|kind| {
-                kind == Kind::WfRun as u8
-                    || kind == Kind::TaskRun as u8
-                    || kind == Kind::ExternalEvent as u8
-            })
+        matches!(key.first(), Some(&(CORRELATED_EVENTS | SCHEDULES)))
+            || key.first() == Some(&RUNS)
+                && kind_of(key).is_some_and(|kind| {
+                    kind == Kind::WfRun as u8
+                        || kind == Kind::TaskRun as u8
+                        || kind == Kind::ExternalEvent as u8
+                        || kind == Kind::WorkflowEvent as u8
+                })
     }
 
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes)) {
@@ -92,6 +122,21 @@ impl Schema for WorkflowSchema {
                 source.index_entries(&task_run, emit);
             }
             return;
+        }
+        match key.first() {
+            Some(&CORRELATED_EVENTS) => {
+                if let Ok(value) = CorrelatedEventRow::decode(value) {
+                    correlated_event::index_entries(key, &value, emit);
+                }
+                return;
+            }
+            Some(&SCHEDULES) => {
+                if let Ok(value) = ScheduledWfRunRow::decode(value) {
+                    scheduled_wf_run::index_entries(key, &value, emit);
+                }
+                return;
+            }
+            _ => {}
         }
         let Ok(Some(row)) = RunRow::parse(key) else {
             return;
@@ -114,6 +159,18 @@ impl Schema for WorkflowSchema {
                     );
                 }
             }
+            Row::WorkflowEvent { def, number } => {
+                if let Ok(value) = WorkflowEventRow::decode(value) {
+                    workflow_event::index_entries(
+                        &row.tenant,
+                        &row.wf_run_id,
+                        def,
+                        *number,
+                        &value,
+                        emit,
+                    );
+                }
+            }
             _ => {}
         }
     }
@@ -126,7 +183,7 @@ impl Schema for WorkflowSchema {
         emit: &mut dyn FnMut(Bytes, EntryChange),
     ) {
         // TaskRuns change more than all else, and then only in their status.
-        if kind_of(key) != Some(Kind::TaskRun as u8) {
+        if key.first() != Some(&RUNS) || kind_of(key) != Some(Kind::TaskRun as u8) {
             return changes_of_entries(self, key, before, after, emit);
         }
         let (before, after) = (

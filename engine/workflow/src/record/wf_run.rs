@@ -3,7 +3,7 @@
 use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::KeyRange;
-use index::key::KeyWriter;
+use index::key::{KeyReader, KeyWriter};
 use proto::ironhorse::v1::WfRunRow;
 use proto::littlehorse::{LhStatus, WfRun, WfRunId, WfSpecId};
 
@@ -70,6 +70,20 @@ fn index_prefix(tenant: &str, criteria: &Criteria<'_>) -> KeyWriter {
         writer.i32(status);
     }
     writer
+}
+
+/// Start time, in milliseconds since the epoch, and id of the WfRun that an entry of the index by WfSpec name and status is
+/// of.
+pub fn of_index_entry(entry: &[u8]) -> Option<(i64, WfRunId)> {
+    let mut reader = KeyReader::new(entry);
+    if reader.u8().ok()? != Index::WfRunByNameStatus as u8 {
+        return None;
+    }
+    reader.str().ok()?;
+    reader.str().ok()?;
+    reader.i32().ok()?;
+    let started = reader.i64().ok()?;
+    Some((started, WfRunId::from_any_text(&reader.str().ok()?)))
 }
 
 /// The index of direct children of a run.

@@ -6,7 +6,9 @@ use runtime::Rejection;
 
 use super::edge;
 use super::failure::{Failing, Handlers, fail_node, fail_tight_loop};
+use super::family::{next_woken, wake_waiters};
 use super::halt::{finish_halting, leave_halt};
+use super::migration::{self, Migrated};
 use super::unit::{Run, Unit};
 use super::{handler, limit};
 use crate::command::wf_run_terminated;
@@ -30,19 +32,33 @@ enum Step {
     Ended,
 }
 
-/// Moves every thread of a run, by one node a pass and lower numbers first, until none can move.
+/// Moves every thread of a run, by one node a pass and lower numbers first, until none can move; then the runs that waited
+/// for what has ended in it.
 pub fn advance(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
-    run_passes(unit, run)?;
+    advance_one(unit, run)?;
+    while let Some(woken) = next_woken(unit)? {
+        advance_one(unit, &woken)?;
+    }
+    Ok(())
+}
+
+/// Moves a run, and leaves those that it has woken to whoever began: one of them may be on its way here.
+pub(crate) fn advance_one(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
+    if run_passes(unit, run)? > 0 && is_terminated(unit.wf_run(run)?.status()) {
+        wake_waiters(unit, run)?;
+    }
     node::show_waited(unit, run)?;
     limit::archive_expired(unit, run)
 }
 
-fn run_passes(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
+/// Says how many threads have ended.
+fn run_passes(unit: &mut Unit<'_, '_>, run: &Run) -> Result<u32, Rejection> {
     let (mut passes, mut endings) = (0, 0);
     'passes: loop {
         limit::archive_under_pressure(unit, run)?;
         if passes == MAX_PASSES || endings == MAX_ENDINGS {
-            return fail_tight_loop(unit, run);
+            fail_tight_loop(unit, run)?;
+            return Ok(endings + 1);
         }
         passes += 1;
         let mut moved = handler::start_pending(unit, run)?;
@@ -54,7 +70,7 @@ fn run_passes(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
             match step(unit, run, thread)? {
                 Step::Idle => {}
                 // No other thread has to see that it moved, so a pass that finds nothing to do is saved.
-                Step::MovedToTask if threads.len() == 1 => return Ok(()),
+                Step::MovedToTask if threads.len() == 1 => return Ok(endings),
                 Step::Moved | Step::MovedToTask => moved = true,
                 Step::Ended => {
                     passes -= 1;
@@ -65,8 +81,9 @@ fn run_passes(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
             // Those that it has started get their turn in this pass.
             threads.extend(greatest + 1..=unit.wf_run(run)?.greatest_threadrun_number);
         }
+        migration::end(unit, run)?;
         if !moved {
-            return Ok(());
+            return Ok(endings);
         }
     }
 }
@@ -119,10 +136,24 @@ fn run_node(
         None => match complete(unit, run, &at)? {
             Some(Step::Moved) => {}
             Some(other) => return Ok(other),
+            None if migration::is_under_way(unit, run)? => {
+                return Ok(match migration::from_waiting(unit, &at)? {
+                    Migrated::No => Step::Idle,
+                    Migrated::Moved => Step::Moved,
+                    Migrated::Failed => Step::Ended,
+                });
+            }
             None => return Ok(Step::Idle),
         },
     }
     let sink = edge::choose(unit, &at, !has_failed)?;
+    if migration::is_under_way(unit, run)? {
+        match migration::on_entering(unit, &at, &sink)? {
+            Migrated::No => {}
+            Migrated::Moved => return Ok(Step::Moved),
+            Migrated::Failed => return Ok(Step::Ended),
+        }
+    }
     activate(unit, run, thread, position + 1, &sink).map_err(Failing::Rejected)?;
     let next = At::new(unit, run, thread, position + 1)?;
     node::arrive(unit, &next)?;

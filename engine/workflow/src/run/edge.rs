@@ -50,7 +50,7 @@ pub(super) fn choose(
 }
 
 /// Writes a variable where it is declared: see [`owner`](super::scope::owner).
-fn assign(
+pub(super) fn assign(
     unit: &mut Unit<'_, '_>,
     at: &At<'_>,
     name: &str,

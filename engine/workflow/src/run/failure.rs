@@ -1,5 +1,6 @@
 //! How a node fails, and what that does to its thread and run (spec 03, section 7).
 
+use crate::settings::Tenant;
 use crate::time::timestamp;
 use proto::littlehorse::failure_handler_def::{FailureToCatch, LhFailureType};
 use proto::littlehorse::{
@@ -11,6 +12,7 @@ use super::advance::advance;
 use super::halt::{Reason, halt};
 use super::unit::{Run, Unit};
 use crate::command::wf_run_terminated;
+use crate::event::waiter;
 use crate::node::At;
 use crate::value;
 
@@ -176,6 +178,7 @@ fn record(
     position: i32,
     fault: &Fault,
 ) -> Result<usize, Rejection> {
+    waiter::withdraw(unit, run, thread, position)?;
     let now = timestamp(unit.now_ms());
     let node = unit.node_mut(run, thread, position)?;
     node.failures.push(Failure {
@@ -283,7 +286,7 @@ pub(crate) fn is_failed(status: LhStatus) -> bool {
 /// fails (spec 03, D36).
 pub(crate) fn outgrown(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     run: &Run,
     thread: i32,
     why: &str,

@@ -9,6 +9,7 @@ use proto::littlehorse::{
 use runtime::Rejection;
 
 use super::unit::{Run, Unit};
+use crate::event::waiter;
 use crate::node;
 use crate::record::wf_run::is_terminated;
 
@@ -68,7 +69,22 @@ pub(crate) fn halt(
 ) -> Result<(), Rejection> {
     let is_manual = reason == Reason::Manual;
     halt_below(unit, run, number, &reason, is_manual)?;
+    if matches!(reason, Reason::HaltedByParent { .. }) {
+        abandon(unit, run, number)?;
+    }
     show_in_run(unit, run)
+}
+
+/// A thread and its descendants never run again: no event is spent on what they wait for.
+fn abandon(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<(), Rejection> {
+    let thread = unit.thread(run, number)?;
+    let position = thread.current_node_position;
+    let children = thread.child_thread_ids.clone();
+    waiter::withdraw(unit, run, number, position)?;
+    for child in children {
+        abandon(unit, run, child)?;
+    }
+    Ok(())
 }
 
 /// A manual halt reaches the living descendants of threads that have ended, too (spec 03, D12).

@@ -8,12 +8,6 @@ use super::failure::Fault;
 use super::unit::{Run, Unit};
 use crate::time::timestamp_ms;
 
-/// Active ThreadRuns of one WfRun, of any status and type: `LHS_X_MAX_THREAD_RUNS_PER_WF_RUN`'s default.
-const MAX_THREAD_RUNS: i32 = 65;
-
-/// From so many on, completed threads are archived whatever their policy says.
-const PRESSURE: i32 = MAX_THREAD_RUNS * 9 / 10;
-
 /// Whether so many more threads may start; the fault of the node that wants them if not.
 pub(crate) fn room_for(
     unit: &mut Unit<'_, '_>,
@@ -22,21 +16,23 @@ pub(crate) fn room_for(
 ) -> Result<Result<(), Fault>, Rejection> {
     let active = unit.active_thread_count(run)?;
     let would_be = i64::from(active) + more as i64;
-    if would_be <= i64::from(MAX_THREAD_RUNS) {
+    let limit = unit.tenant.settings.max_thread_runs;
+    if would_be <= i64::from(limit) {
         return Ok(Ok(()));
     }
     Ok(Err(Fault::new(
         "INTERNAL_ERROR",
         format!(
             "WfRun would have {would_be} ThreadRuns, exceeding the maximum number of ThreadRuns per WfRun: \
-             {MAX_THREAD_RUNS}. Reduce the number of spawned ThreadRuns or increase LHS_X_MAX_THREAD_RUNS_PER_WF_RUN."
+             {limit}. Reduce the number of spawned ThreadRuns or increase LHS_X_MAX_THREAD_RUNS_PER_WF_RUN."
         ),
     )))
 }
 
-/// Archives completed threads if there are nearly as many as there may be.
+/// Archives completed threads, whatever their policy says, if there are nearly as many threads as there may be.
 pub(super) fn archive_under_pressure(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Rejection> {
-    if unit.active_thread_count(run)? >= PRESSURE {
+    let pressure = i64::from(unit.tenant.settings.max_thread_runs) * 9 / 10;
+    if i64::from(unit.active_thread_count(run)?) >= pressure {
         archive(unit, run, |_, _| true)?;
     }
     Ok(())

@@ -5,17 +5,21 @@
 mod advance;
 mod edge;
 mod failure;
+mod family;
 mod halt;
 mod handler;
 mod limit;
+mod migration;
 mod rescue;
 mod scope;
 mod thread;
 mod unit;
 
 pub use advance::advance;
+pub(crate) use advance::advance_one;
 pub use failure::{Failing, Fault, is_error_name};
 pub(crate) use failure::{final_failure, is_failed, matching, outgrown};
+pub(crate) use family::{generated_id, room_for_child, start_run, wake_at_end, wake_waiters};
 pub(crate) use halt::{Reason, halt, is_halt_over, is_stopped, resume};
 pub(crate) use handler::{INPUT, input as handler_input, interrupt};
 pub(crate) use limit::room_for;

@@ -1,12 +1,13 @@
 //! Letting a failed thread run again (spec 03, section 3.5).
 
 use proto::littlehorse::node::Node as Type;
-use proto::littlehorse::{LhStatus, ThreadType};
+use proto::littlehorse::{LhStatus, NodeRunId, ThreadType};
 use runtime::Rejection;
 
 use super::advance::activate;
 use super::edge;
 use super::failure::Failing;
+use super::family::wake;
 use super::unit::{Run, Unit};
 use crate::command::cancel_retention;
 use crate::node::{self, At};
@@ -65,9 +66,35 @@ pub(crate) fn revive(
             Some(parent) if failed_by_child(unit, run, parent)? => {
                 (number, skip) = (parent, false);
             }
-            _ => return Ok(()),
+            Some(_) => return Ok(()),
+            None => return revive_waiting(unit, run),
         }
     }
+}
+
+/// The parent's thread that failed because it waited for this run waits again (spec 03, section 3.5 and D28).
+fn revive_waiting(unit: &mut Unit<'_, '_>, run: &Run) -> Result<(), Failing> {
+    let trigger = unit.wf_run(run)?.parent_trigger.clone();
+    let Some(NodeRunId {
+        wf_run_id: Some(waiting),
+        thread_run_number,
+        position,
+    }) = trigger.and_then(|trigger| trigger.waiting_node_run)
+    else {
+        return Ok(());
+    };
+    let waiting = Run::new(unit.tenant.name, &waiting);
+    if !unit.exists(&waiting)? {
+        return Ok(());
+    }
+    let is_there = unit
+        .find_thread(&waiting, thread_run_number)?
+        .is_some_and(|thread| thread.current_node_position == position);
+    if is_there && failed_by_child(unit, &waiting, thread_run_number)? {
+        revive(unit, &waiting, thread_run_number, false)?;
+        wake(unit, &waiting);
+    }
+    Ok(())
 }
 
 /// Whether a thread is in `ERROR` because of a child, where it waited for it.
@@ -80,7 +107,7 @@ fn failed_by_child(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<bo
     let at = At::new(unit, run, number, position)?;
     let waits = matches!(
         at.node()?.node,
-        Some(Type::WaitForThreads(_) | Type::Exit(_))
+        Some(Type::WaitForThreads(_) | Type::WaitForChildWf(_) | Type::Exit(_))
     );
     let failures = &unit.node(run, number, position)?.failures;
     let failure = failures.last();

@@ -111,12 +111,12 @@ impl value::Scope for ThreadScope<'_, '_, '_> {
 impl StructDefs for ThreadScope<'_, '_, '_> {
     fn struct_def(&self, name: &str, version: i32) -> Option<Arc<InlineStructDef>> {
         let unit = self.unit.borrow();
-        Structs::new(unit.context.global(), unit.tenant).struct_def(name, version)
+        Structs::new(unit.context.global(), unit.tenant.name).struct_def(name, version)
     }
 
     fn latest_version(&self, name: &str) -> Option<i32> {
         let unit = self.unit.borrow();
-        Structs::new(unit.context.global(), unit.tenant).latest_version(name)
+        Structs::new(unit.context.global(), unit.tenant.name).latest_version(name)
     }
 }
 
@@ -167,7 +167,7 @@ pub(super) fn owner(
         let Some(parent) = here.id.parent_wf_run_id.as_deref() else {
             return Ok(None);
         };
-        let parent = Run::new(unit.tenant, parent);
+        let parent = Run::new(unit.tenant.name, parent);
         if !unit.exists(&parent)? {
             return Ok(None);
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::time::timestamp;
 use proto::ironhorse::v1::VariableRow;
 use proto::littlehorse::{
-    LhStatus, ThreadRun, ThreadSpec, ThreadType, Variable, VariableValue, WfRunVariableAccessLevel,
+    LhStatus, ThreadRun, ThreadSpec, ThreadType, Variable, VariableDef, VariableValue,
+    WfRunVariableAccessLevel,
 };
 use runtime::Rejection;
 
@@ -63,6 +64,30 @@ pub fn validate_inputs(
     }
 }
 
+/// A variable as it begins: with what is given, or with its default.
+pub(super) fn declared(
+    def: &VariableDef,
+    given: Option<VariableValue>,
+    now: prost_types::Timestamp,
+    spec: &Spec,
+) -> VariableRow {
+    let value = given
+        .filter(|value| value.value.is_some())
+        .or_else(|| def.default_value.clone())
+        .unwrap_or_default();
+    let variable = Variable {
+        id: None,
+        value: Some(value),
+        created_at: Some(now),
+        wf_spec_id: Some(spec.id()),
+        masked: value::type_of_variable(def).masked,
+    };
+    VariableRow {
+        version: 1,
+        variable: Some(variable),
+    }
+}
+
 /// Starts a thread: its variables, and its ENTRYPOINT node. It runs in the next advance. Returns its number.
 pub fn start_thread(
     unit: &mut Unit<'_, '_>,
@@ -104,28 +129,8 @@ pub fn start_thread(
         if def.access_level() == WfRunVariableAccessLevel::InheritedVar {
             continue;
         }
-        let given = inputs
-            .remove(&var_def.name)
-            .filter(|value| value.value.is_some());
-        let value = given
-            .or_else(|| var_def.default_value.clone())
-            .unwrap_or_default();
-        let variable = Variable {
-            id: None,
-            value: Some(value),
-            created_at: Some(now),
-            wf_spec_id: Some(spec.id()),
-            masked: value::type_of_variable(var_def).masked,
-        };
-        unit.insert_variable(
-            run,
-            number,
-            &var_def.name,
-            VariableRow {
-                version: 1,
-                variable: Some(variable),
-            },
-        );
+        let row = declared(var_def, inputs.remove(&var_def.name), now, spec);
+        unit.insert_variable(run, number, &var_def.name, row);
     }
     activate(unit, run, number, 0, spec.entrypoint(thread_spec_name)?)?;
     Ok(number)

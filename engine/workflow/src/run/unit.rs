@@ -16,6 +16,7 @@ use crate::key::{
 };
 use crate::record::Rows;
 use crate::record::wf_run::is_terminated;
+use crate::settings::Tenant;
 use crate::spec::{self, Spec};
 
 /// Threads of a WfRun that are read at once.
@@ -46,7 +47,7 @@ pub struct Unit<'u, 'c> {
     /// Record time, effects, and the rows that have no type here.
     pub context: &'u mut Context<'c>,
     /// Whose runs these are.
-    pub tenant: &'u str,
+    pub tenant: Tenant<'u>,
     wf_runs: Rows<WfRunRow>,
     threads: Rows<ThreadRunRow>,
     nodes: Rows<NodeRunRow>,
@@ -56,13 +57,17 @@ pub struct Unit<'u, 'c> {
     events: Rows<ExternalEventRow>,
     /// The specs used so far: few, so a list.
     specs: Vec<(WfSpecId, Arc<Spec>)>,
-    /// Thread and position of the WAIT_FOR_THREADS nodes that were looked at.
-    waiting: BTreeSet<(i32, i32)>,
+    /// Run, thread and position of the WAIT_FOR_THREADS nodes that were looked at.
+    waiting: BTreeSet<(RunKey, i32, i32)>,
+    /// Runs to be advanced: something that they may wait for has ended. See [`super::family`].
+    pub(super) woken: Vec<Run>,
+    /// Child WfRuns started.
+    pub(super) children: u32,
 }
 
 impl<'u, 'c> Unit<'u, 'c> {
     /// A unit in which nothing has happened.
-    pub fn new(context: &'u mut Context<'c>, tenant: &'u str) -> Unit<'u, 'c> {
+    pub fn new(context: &'u mut Context<'c>, tenant: Tenant<'u>) -> Unit<'u, 'c> {
         Unit {
             context,
             tenant,
@@ -75,6 +80,8 @@ impl<'u, 'c> Unit<'u, 'c> {
             events: Rows::default(),
             specs: Vec::new(),
             waiting: BTreeSet::new(),
+            woken: Vec::new(),
+            children: 0,
         }
     }
 
@@ -291,6 +298,8 @@ impl<'u, 'c> Unit<'u, 'c> {
             version: 1,
             node_run: Some(node_run),
             timer_due_ms: None,
+            output: None,
+            correlated: false,
         };
         self.nodes
             .insert(&run.key, NodeAt { thread, position }, row);
@@ -322,6 +331,12 @@ impl<'u, 'c> Unit<'u, 'c> {
     pub fn insert_variable(&mut self, run: &Run, thread: i32, name: &str, row: VariableRow) {
         self.variables
             .insert(&run.key, VariableAt::new(thread, name), row);
+    }
+
+    /// Deletes a variable.
+    pub fn delete_variable(&mut self, run: &Run, thread: i32, name: &str) {
+        self.variables
+            .delete(&run.key, VariableAt::new(thread, name));
     }
 
     /// A TaskRun's row, if it exists.
@@ -425,7 +440,12 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// A spec that a run is on.
     pub fn spec_by_id(&mut self, run: &Run, id: &WfSpecId) -> Result<Arc<Spec>, Rejection> {
-        let created_ms = self.wf_run_row(run)?.spec_created_ms;
+        let row = self.wf_run_row(run)?;
+        let other = row
+            .other_specs
+            .iter()
+            .find(|other| other.wf_spec_id.as_ref() == Some(id));
+        let created_ms = other.map_or(row.spec_created_ms, |other| other.created_ms);
         let known = self
             .specs
             .iter()
@@ -433,20 +453,23 @@ impl<'u, 'c> Unit<'u, 'c> {
         if let Some((_, spec)) = known {
             return Ok(Arc::clone(spec));
         }
-        let spec = spec::wf_spec_of_run(self.context.global(), self.tenant, id, created_ms)
+        let spec = spec::wf_spec_of_run(self.context.global(), self.tenant.name, id, created_ms)
             .ok_or_else(|| Rejection::precondition(format!("WfSpec {id} no longer exists")))?;
         self.specs.push((id.clone(), Arc::clone(&spec)));
         Ok(spec)
     }
 
     /// A WAIT_FOR_THREADS node was looked at.
-    pub fn note_waiting(&mut self, thread: i32, position: i32) {
-        self.waiting.insert((thread, position));
+    pub fn note_waiting(&mut self, run: &Run, thread: i32, position: i32) {
+        self.waiting.insert((run.key.clone(), thread, position));
     }
 
-    /// The WAIT_FOR_THREADS nodes that were looked at since this was asked.
-    pub fn take_waiting(&mut self) -> BTreeSet<(i32, i32)> {
-        std::mem::take(&mut self.waiting)
+    /// The WAIT_FOR_THREADS nodes of a run that were looked at since this was asked: thread and position.
+    pub fn take_waiting(&mut self, run: &Run) -> Vec<(i32, i32)> {
+        self.waiting
+            .extract_if(.., |(of, _, _)| *of == run.key)
+            .map(|(_, thread, position)| (thread, position))
+            .collect()
     }
 
     /// The public WfRun, with its active ThreadRuns.

@@ -1,5 +1,6 @@
 //! How an attempt ends, and what comes then (spec 04, sections 9 to 12).
 
+use crate::settings::Tenant;
 use crate::time::{timestamp, timestamp_ms};
 use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{TaskRetry, TaskTimeout};
@@ -97,7 +98,7 @@ pub fn unknown(run: &WfRunId, guid: &str) -> Rejection {
 /// An attempt ends. Ignored (and no error) if it is not running: a repeat, or a report after the timeout.
 pub fn report(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     run: &Run,
     guid: TaskGuid,
     attempt_number: i32,
@@ -135,7 +136,7 @@ pub fn report(
 /// The timer of a claimed attempt has fired.
 pub fn timed_out(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     run: &Run,
     guid: TaskGuid,
     attempt_number: i32,
@@ -168,7 +169,7 @@ pub fn timed_out(
 /// The back-off before a retry is over.
 pub fn retry_due(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     run: &Run,
     guid: TaskGuid,
     attempt_number: i32,
@@ -237,11 +238,11 @@ fn end(
         .map(|id| id.name.clone())
         .unwrap_or_default();
     // A TaskDef that was deleted meanwhile counts as one without a return type.
-    let task_def = spec::task_def(unit.context.global(), unit.tenant, &task_def_name);
+    let task_def = spec::task_def(unit.context.global(), unit.tenant.name, &task_def_name);
     let return_type = task_def
         .as_ref()
         .and_then(|def| def.return_type.as_ref()?.return_type.as_ref());
-    let structs = spec::Structs::new(unit.context.global(), unit.tenant);
+    let structs = spec::Structs::new(unit.context.global(), unit.tenant.name);
     let report = fit(report, return_type, &structs);
     let masked = return_type.is_some_and(|type_def| type_def.masked);
     let row = unit.task_mut(run, guid)?;

@@ -91,7 +91,7 @@ pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<T
 fn resolve(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<Arc<TaskDef>, Failing> {
     match &node.task_to_execute {
         Some(TaskToExecute::TaskDefId(id)) => {
-            spec::task_def(unit.context.global(), unit.tenant, &id.name).ok_or_else(|| {
+            spec::task_def(unit.context.global(), unit.tenant.name, &id.name).ok_or_else(|| {
                 Fault::new("TASK_ERROR", format!("TaskDef {} was deleted", id.name)).into()
             })
         }
@@ -109,7 +109,7 @@ fn resolve(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<Arc<
                     .into(),
                     rejected @ Failing::Rejected(_) => rejected,
                 })?;
-            spec::task_def(unit.context.global(), unit.tenant, &name).ok_or_else(|| {
+            spec::task_def(unit.context.global(), unit.tenant.name, &name).ok_or_else(|| {
                 Fault::var_sub(format!(
                     "The dynamic task names TaskDef {name}, which does not exist"
                 ))

@@ -8,6 +8,7 @@ use runtime::{Context, Rejection};
 
 use crate::key::TaskGuid;
 use crate::run::{self, Run};
+use crate::settings::Tenant;
 
 pub use attempt::{Report, ReportError, checkpoint_put, report, retry_due, timed_out, unknown};
 pub use create::{DEFAULT_TIMEOUT_SECONDS, create};
@@ -16,7 +17,7 @@ pub use queue::claim;
 /// What happens to a TaskRun would make a row too large, and nobody can be told: its thread fails.
 pub(crate) fn outgrown(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     run: &Run,
     guid: TaskGuid,
     why: &Rejection,

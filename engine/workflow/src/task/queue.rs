@@ -10,6 +10,7 @@ use runtime::{Context, Entry, Rejection, RejectionCode, Waiter};
 
 use crate::key::{self, Row, RunRow, TaskGuid};
 use crate::run::{Run, Unit};
+use crate::settings::{Settings, Tenant};
 use crate::timer;
 
 /// The last attempt of a TaskRun is scheduled: a worker that waits gets it in this commit, else it is queued.
@@ -23,7 +24,7 @@ pub(super) fn dispatch(
         .and_then(|row| row.task_run.as_ref()?.task_def_id.as_ref())
         .map(|id| id.name.clone())
         .unwrap_or_default();
-    let queue = key::task_queue(unit.tenant, &task_def);
+    let queue = key::task_queue(unit.tenant.name, &task_def);
     if let Some(waiter) = unit.context.take_waiter(&queue) {
         let payload = claim_for(unit, run, guid, &waiter)?;
         unit.context.deliver(waiter, payload);
@@ -47,6 +48,7 @@ pub(super) fn dispatch(
 /// A worker takes the oldest queued task. Nothing for an entry whose task is no longer there or no longer scheduled.
 pub fn claim(
     context: &mut Context<'_>,
+    settings: &Settings,
     entry: &Entry,
     waiter: &Waiter,
 ) -> Result<Option<Bytes>, Rejection> {
@@ -61,8 +63,12 @@ pub fn claim(
         return Err(Rejection::internal("a queued task without a TaskRun's key"));
     };
     let run = Run::new(&tenant, &wf_run_id);
+    let tenant = Tenant {
+        name: &tenant,
+        settings,
+    };
     let mark = context.mark();
-    let mut unit = Unit::new(context, &tenant);
+    let mut unit = Unit::new(context, tenant);
     let is_valid = unit.exists(&run)?
         && unit.find_task(&run, guid)?.is_some_and(|row| {
             row.queue_sequence == Some(entry.sequence)
@@ -80,7 +86,7 @@ pub fn claim(
     match claimed {
         Err(rejection) if rejection.code == RejectionCode::ResourceExhausted => {
             context.rollback_to(mark);
-            super::outgrown(context, &tenant, &run, guid, &rejection).map(|()| None)
+            super::outgrown(context, tenant, &run, guid, &rejection).map(|()| None)
         }
         other => other,
     }

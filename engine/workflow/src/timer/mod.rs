@@ -9,10 +9,13 @@ use proto::ironhorse::v1::timer_action::Action;
 use proto::ironhorse::v1::{DeleteEvent, NodeDue, TaskRetry, TaskTimeout, TimerAction};
 use runtime::{Context, Rejection, RejectionCode, Timer};
 
+use crate::event::correlated;
 use crate::key::{Row, RunRow};
 use crate::node::{At, external_event, sleep};
+use crate::record::{correlated_event, scheduled_wf_run};
 use crate::run::{self, Run, Unit, advance};
-use crate::{command, task};
+use crate::settings::{Settings, Tenant};
+use crate::{command, schedule, task};
 
 /// The payload of a timer.
 pub fn payload(action: Action) -> Bytes {
@@ -51,11 +54,38 @@ pub fn cancel_for_node(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Rejec
 }
 
 /// Fires a timer. One whose row is gone, or no longer waits for it, does nothing.
-pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
+pub fn fire(
+    context: &mut Context<'_>,
+    settings: &Settings,
+    timer: &Timer,
+) -> Result<(), Rejection> {
     let action = TimerAction::decode(timer.payload.clone())
         .map_err(|error| Rejection::internal(format!("timer: {error}")))?
         .action
         .ok_or_else(|| Rejection::internal("timer without an action"))?;
+    match action {
+        Action::ExpireCorrelatedEvent(_) => {
+            let Some((tenant, key, def)) = correlated_event::parse(&timer.owner) else {
+                return Err(Rejection::internal("timer of no CorrelatedEvent"));
+            };
+            let tenant = Tenant {
+                name: &tenant,
+                settings,
+            };
+            return correlated::expired(context, tenant, (&key, &def), timer.due_ms);
+        }
+        Action::ScheduleTick(_) => {
+            let Some((tenant, id)) = scheduled_wf_run::parse(&timer.owner) else {
+                return Err(Rejection::internal("timer of no ScheduledWfRun"));
+            };
+            let tenant = Tenant {
+                name: &tenant,
+                settings,
+            };
+            return schedule::tick(context, tenant, &id, timer.due_ms);
+        }
+        _ => {}
+    }
     let Some(RunRow {
         tenant,
         wf_run_id,
@@ -66,15 +96,19 @@ pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
         return Err(Rejection::internal("timer of no WfRun"));
     };
     let run = Run::new(&tenant, &wf_run_id);
+    let tenant = Tenant {
+        name: &tenant,
+        settings,
+    };
     let mark = context.mark();
-    match act(context, &tenant, &run, action, &row, timer.due_ms) {
+    match act(context, tenant, &run, action, &row, timer.due_ms) {
         Err(rejection) if rejection.code == RejectionCode::ResourceExhausted => {
             context.rollback_to(mark);
             match row {
                 Row::NodeRun { thread, .. } => {
-                    run::outgrown(context, &tenant, &run, thread, &rejection.message)
+                    run::outgrown(context, tenant, &run, thread, &rejection.message)
                 }
-                Row::TaskRun { guid } => task::outgrown(context, &tenant, &run, guid, &rejection),
+                Row::TaskRun { guid } => task::outgrown(context, tenant, &run, guid, &rejection),
                 _ => Err(rejection),
             }
         }
@@ -84,7 +118,7 @@ pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
 
 fn act(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     run: &Run,
     action: Action,
     row: &Row,
@@ -124,7 +158,7 @@ fn act(
 
 fn node_due(
     context: &mut Context<'_>,
-    tenant: &str,
+    tenant: Tenant<'_>,
     run: &Run,
     thread: i32,
     position: i32,

@@ -1,5 +1,6 @@
 //! WfRuns of several threads (spec 03).
 
+mod children;
 mod failures;
 mod interrupts;
 mod rescue;

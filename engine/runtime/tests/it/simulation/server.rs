@@ -41,6 +41,7 @@ pub const LIMITS: Bounds = Bounds {
 
 pub fn limits() -> Limits {
     Limits {
+        transaction_bytes: Limits::default().transaction_bytes,
         batch_inputs: LIMITS.inputs,
         batch_bytes: LIMITS.bytes,
         batch_timers: LIMITS.timers,

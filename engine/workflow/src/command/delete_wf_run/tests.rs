@@ -12,8 +12,8 @@ use runtime::{Application, Batch, Command, Group, Limits, RequestId, Waiting};
 use wal::{GroupId, Position};
 
 use super::*;
-use crate::Workflows;
 use crate::key::RunKey;
+use crate::{Settings, Workflows};
 
 const TENANT: &str = "t";
 const ROWS: usize = 20_000;
@@ -38,12 +38,12 @@ fn group(rows: &[(Bytes, Bytes)]) -> (Graveyard, Group) {
     base.write(&mut changes, &applied).unwrap();
     let store = Store::open(
         Arc::new(base.clone()),
-        Workflows.schema(),
+        Workflows::new(Settings::new(1)).schema(),
         Options::default(),
     );
     let group = Group::open(
         GroupId(0),
-        Arc::new(Workflows),
+        Arc::new(Workflows::new(Settings::new(1))),
         store.unwrap(),
         Arc::new(Waiting::new()),
         Arc::new(GlobalStore::new()),

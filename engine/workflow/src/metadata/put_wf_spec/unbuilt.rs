@@ -23,7 +23,10 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
                     | node::Node::StartThread(_)
                     | node::Node::StartMultipleThreads(_)
                     | node::Node::WaitForThreads(_)
-                    | node::Node::WaitForCondition(_),
+                    | node::Node::WaitForCondition(_)
+                    | node::Node::ThrowEvent(_)
+                    | node::Node::RunChildWf(_)
+                    | node::Node::WaitForChildWf(_),
                 )
                 | None => {}
                 Some(other) => {

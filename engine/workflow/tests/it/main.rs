@@ -1,0 +1,12 @@
+//! The engine of workflows on a simulated clock: what takes minutes or years elsewhere takes none here.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod limits;
+mod schedules;
+mod world;
