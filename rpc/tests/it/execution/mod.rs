@@ -1,6 +1,7 @@
 //! WfRuns of several threads (spec 03).
 
 mod children;
+mod event_targets;
 mod failures;
 mod interrupts;
 mod rescue;

@@ -100,7 +100,7 @@ async fn a_thread_that_is_not_kept_is_archived() {
     .put(client)
     .await;
     let run = client.run("s", "r").await;
-    // spec 03-56
+    // spec 03-56, spec 05-54
     assert_eq!(run.thread_runs.len(), 1);
     let inactive = |number| proto::littlehorse::InactiveThreadRunId {
         wf_run_id: Some(id("r")),
@@ -176,7 +176,7 @@ async fn a_timer_finds_its_thread_beside_archived_ones() {
     .await;
     let run = client.run("s", "r").await;
     assert_eq!(run.thread_runs.len(), 2);
-    // spec 03-48
+    // spec 03-48, spec 05-51
     assert_eq!(client.ended("r").await.status(), LhStatus::Completed);
     server.stop().await;
 }

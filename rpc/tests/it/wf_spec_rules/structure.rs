@@ -4,9 +4,9 @@ use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::type_definition::DefinedType;
 use proto::littlehorse::{
-    EntrypointNode, Node, PutWorkflowEventDefRequest, SearchWfSpecRequest, SleepNode, StructDefId,
-    TaskNode, ThrowEventNode, VariableAssignment, VariableMutation, VariableMutationType,
-    VariableType, WfRunVariableAccessLevel, WorkflowEventDefId,
+    EntrypointNode, Node, SearchWfSpecRequest, SleepNode, StructDefId,
+    TaskNode, VariableAssignment, VariableMutation, VariableMutationType,
+    VariableType, WfRunVariableAccessLevel,
 };
 use tonic::Code;
 
@@ -215,27 +215,10 @@ async fn retries_and_timeouts_are_possible() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_says_so() {
+async fn only_a_child_inherits() {
     let mut server = Fixture::start().await;
     let client = &mut server.client;
     prepare(client).await;
-    let def = PutWorkflowEventDefRequest {
-        name: "thrown".to_owned(),
-        ..PutWorkflowEventDefRequest::default()
-    };
-    client.put_workflow_event_def(def).await.unwrap();
-    let throw = ThrowEventNode {
-        event_def_id: Some(WorkflowEventDefId {
-            name: "thrown".to_owned(),
-        }),
-        content: Some(literal(int(1))),
-    };
-    let answer = client.put_wf_spec(one(Kind::ThrowEvent(throw))).await;
-    refused(
-        answer,
-        Code::Unimplemented,
-        &["main", "node 1", "THROW_EVENT"],
-    );
     let inherited = changed(|spec| {
         let mut def = private(var_def("up", VariableType::Int));
         def.access_level = WfRunVariableAccessLevel::InheritedVar.into();
