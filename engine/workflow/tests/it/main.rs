@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod injected;
 mod limits;
 mod schedules;
 mod world;

@@ -2,21 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use index::{Family, GlobalStore, KeyRange, MemoryBase, Options, Store};
 use ironhorse_workflow::{self as workflow, Metadata, Settings, Workflows};
+use parking_lot::Mutex;
 use prost::Message;
 use proto::ironhorse::v1::core_command::Command as Core;
 use proto::ironhorse::v1::metadata_command::Command as Meta;
-use proto::ironhorse::v1::{CoreCommand, MetadataCommand, RunWf, WfRunRow};
+use proto::ironhorse::v1::{CoreCommand, MetadataCommand, RunWf, WfRunRow, WorkerIdentity};
 use proto::littlehorse::edge::EdgeCondition;
 use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::{
-    Edge, EntrypointNode, ExitNode, Node, PutWfSpecRequest, RunWfRequest, ThreadSpec, ThreadVarDef,
-    WfRun, WfRunId,
+    Edge, EntrypointNode, ExitNode, Node, PollTaskResponse, PutWfSpecRequest, RunWfRequest,
+    ScheduledTask, ThreadSpec, ThreadVarDef, WfRun, WfRunId,
 };
-use runtime::{Application, Batch, Command, Group, Limits, Rejection, RequestId, Route, Waiting};
+use runtime::{
+    Application, Batch, Command, Consumer, Group, Limits, Nudge, Rejection, RequestId, Route,
+    Waiter, Waiting,
+};
 use wal::{GroupId, Position, Record, Topic};
 use workflow::key::{RUNS, Row, RunRow};
 
@@ -25,6 +30,23 @@ pub const TENANT: &str = "default";
 struct Member {
     group: Group,
     position: u64,
+}
+
+/// A worker that asks once.
+#[derive(Default)]
+struct Worker {
+    task: Mutex<Vec<Bytes>>,
+    is_gone: AtomicBool,
+}
+
+impl Consumer for Worker {
+    fn is_open(&self) -> bool {
+        !self.is_gone.load(Ordering::Acquire)
+    }
+
+    fn deliver(&self, payload: Bytes) {
+        self.task.lock().push(payload);
+    }
 }
 
 pub struct World {
@@ -38,7 +60,13 @@ pub struct World {
 impl World {
     /// A fresh cluster at a time, such as `2026-01-01T12:00:30Z`.
     pub fn at(time: &str, groups: u16) -> World {
+        World::with(time, &Settings::new(groups))
+    }
+
+    pub fn with(time: &str, settings: &Settings) -> World {
+        let groups = settings.core.groups();
         let global = Arc::new(GlobalStore::new());
+        let waiting = Arc::new(Waiting::new());
         let member = |id: GroupId, app: Arc<dyn Application>| {
             let store = Store::open(
                 Arc::new(MemoryBase::new()),
@@ -49,7 +77,7 @@ impl World {
                 id,
                 app,
                 store.unwrap(),
-                Arc::new(Waiting::new()),
+                Arc::clone(&waiting),
                 Arc::clone(&global),
                 Limits::default(),
                 Position::START,
@@ -60,7 +88,6 @@ impl World {
             };
             (id, member)
         };
-        let settings = Settings::new(groups);
         let mut members =
             BTreeMap::from([member(GroupId::METADATA, Arc::new(Metadata::new(groups)))]);
         members.extend((0..groups).map(|id| {
@@ -134,6 +161,31 @@ impl World {
         Ok(T::decode(answer).unwrap())
     }
 
+    /// A worker takes a task that is queued, if there is one.
+    pub fn claim(&mut self, task_def: &str) -> Option<ScheduledTask> {
+        let queue = workflow::key::task_queue(TENANT, task_def);
+        let worker = Arc::new(Worker::default());
+        for group in self.members.keys().copied().collect::<Vec<_>>() {
+            let waiter = Waiter {
+                queue: queue.clone(),
+                identity: Bytes::from(WorkerIdentity::default().encode_to_vec()),
+                consumer: Arc::clone(&worker) as Arc<dyn Consumer>,
+                ticket: 0,
+            };
+            self.members.get_mut(&group).unwrap().group.push(Batch {
+                claims: vec![Nudge { waiter }],
+                ..Batch::default()
+            });
+            self.settle();
+            if let Some(payload) = worker.task.lock().pop() {
+                let response = PollTaskResponse::decode(payload).unwrap();
+                return response.result;
+            }
+        }
+        worker.is_gone.store(true, Ordering::Release);
+        None
+    }
+
     /// Time passes, at once: whatever was due meanwhile is late.
     pub fn pass(&mut self, ms: i64) {
         self.now_ms += ms;
@@ -152,8 +204,12 @@ impl World {
                         break;
                     };
                     let position = member.next();
-                    for (id, answer) in member.group.committed(position).unwrap().replies {
+                    let released = member.group.committed(position).unwrap();
+                    for (id, answer) in released.replies {
                         self.answers.insert(id, answer);
+                    }
+                    for (waiter, payload) in released.deliveries {
+                        waiter.consumer.deliver(payload);
                     }
                     let messages = transaction.records.into_iter();
                     sent.extend(

@@ -3,8 +3,7 @@
 use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::{
     DeleteWfRunRequest, ExternalEvent, ExternalEventDefId, ExternalEventId, LhStatus, ThreadType,
-    VariableId, VariableType, WorkflowRetentionPolicy,
-    workflow_retention_policy::WfGcPolicy,
+    VariableId, VariableType, WorkflowRetentionPolicy, workflow_retention_policy::WfGcPolicy,
 };
 use tonic::Code;
 
@@ -45,10 +44,14 @@ async fn stored(client: &mut Client, run: &str, def: &str, guid: &str) -> Extern
 async fn a_targeted_event_is_for_its_thread_and_others_for_the_first() {
     let mut server = server().await;
     let client = &mut server.client;
-    Spec::new("s", vec![], vec![start("child"), start("child"), event("done")])
-        .thread("child", vec![], vec![event("go")])
-        .put(client)
-        .await;
+    Spec::new(
+        "s",
+        vec![],
+        vec![start("child"), start("child"), event("done")],
+    )
+    .thread("child", vec![], vec![event("go")])
+    .put(client)
+    .await;
     client.run("s", "r").await;
     send(client, "r", "go", "second", Some(2)).await;
     // spec 05-8
@@ -59,10 +62,7 @@ async fn a_targeted_event_is_for_its_thread_and_others_for_the_first() {
     let event = send(client, "r", "go", "first", None).await;
     // spec 05-8
     assert_eq!(event.thread_run_number, Some(1));
-    assert_eq!(
-        statuses(&client.wf_run("r").await)[1],
-        LhStatus::Completed
-    );
+    assert_eq!(statuses(&client.wf_run("r").await)[1], LhStatus::Completed);
     client.run("s", "q").await;
     let event = send(client, "q", "go", "any", None).await;
     // spec 05-9
@@ -126,8 +126,12 @@ async fn an_event_interrupts_who_has_a_handler() {
 async fn an_event_interrupts_all_threads_of_a_spec_or_the_one_it_names() {
     let mut server = server().await;
     let client = &mut server.client;
-    let spec = Spec::new("s", vec![], vec![start("child"), start("child"), event("go")])
-        .thread("child", vec![], vec![event("go")]);
+    let spec = Spec::new(
+        "s",
+        vec![],
+        vec![start("child"), start("child"), event("go")],
+    )
+    .thread("child", vec![], vec![event("go")]);
     interruptible(spec, "child").put(client).await;
     client.run("s", "all").await;
     send(client, "all", "stop", "s", None).await;

@@ -4,9 +4,9 @@ use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::type_definition::DefinedType;
 use proto::littlehorse::{
-    EntrypointNode, Node, SearchWfSpecRequest, SleepNode, StructDefId,
-    TaskNode, VariableAssignment, VariableMutation, VariableMutationType,
-    VariableType, WfRunVariableAccessLevel,
+    EntrypointNode, Node, SearchWfSpecRequest, SleepNode, StructDefId, TaskNode,
+    VariableAssignment, VariableMutation, VariableMutationType, VariableType,
+    WfRunVariableAccessLevel,
 };
 use tonic::Code;
 
