@@ -44,6 +44,8 @@ pub struct Config {
     pub checkpoint_age_seconds: u64,
     /// Active ThreadRuns of one WfRun, of any status; `LHS_X_MAX_THREAD_RUNS_PER_WF_RUN` is the same.
     pub max_thread_runs_per_wf_run: i32,
+    /// How long the metrics of a minute are kept, in milliseconds; `LHS_X_METRIC_RETENTION_MS` is the same.
+    pub metric_retention_ms: i64,
     /// In which cron expressions are meant: a name of the IANA time zone database, such as `Europe/Berlin`. Schedules
     /// keep the one that they were made with.
     pub time_zone: String,
@@ -71,6 +73,13 @@ pub struct Config {
 
 /// What LittleHorse calls [`Config::max_thread_runs_per_wf_run`].
 const MAX_THREAD_RUNS: &str = "LHS_X_MAX_THREAD_RUNS_PER_WF_RUN";
+/// What LittleHorse calls [`Config::metric_retention_ms`].
+const METRIC_RETENTION: &str = "LHS_X_METRIC_RETENTION_MS";
+
+/// A variable of the environment that goes by LittleHorse's name.
+fn known_as(theirs: &'static str, ours: &'static str) -> Env {
+    Env::raw().only(&[theirs]).map(move |_| ours.into())
+}
 
 impl Default for Config {
     fn default() -> Config {
@@ -86,6 +95,7 @@ impl Default for Config {
             checkpoint_log_mib: 256,
             checkpoint_age_seconds: 1800,
             max_thread_runs_per_wf_run: 65,
+            metric_retention_ms: 14 * 24 * 3600 * 1000,
             time_zone: "UTC".to_owned(),
             kafka: None,
             cluster_id: None,
@@ -117,11 +127,8 @@ impl Config {
         figment
             // `IRONHORSE_TEST_…` belongs to the tests.
             .merge(Env::prefixed("IRONHORSE_").filter(|key| !key.starts_with("test_")))
-            .merge(
-                Env::raw()
-                    .only(&[MAX_THREAD_RUNS])
-                    .map(|_| "max_thread_runs_per_wf_run".into()),
-            )
+            .merge(known_as(MAX_THREAD_RUNS, "max_thread_runs_per_wf_run"))
+            .merge(known_as(METRIC_RETENTION, "metric_retention_ms"))
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(Box::new)

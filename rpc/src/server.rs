@@ -228,6 +228,7 @@ fn settings(config: &Config, groups: u16) -> Result<Settings, ServerError> {
     }
     Ok(Settings {
         max_thread_runs,
+        metric_retention_ms: config.metric_retention_ms,
         ..Settings::new(groups)
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use index::{Schema, StoreError};
 
-use crate::{Context, Entry, Timer, Waiter};
+use crate::{Context, Entry, Note, Timer, Waiter};
 
 /// A deterministic state machine: each method is a pure function of the state, its arguments and what the [`Context`]
 /// gives (record time, metadata version, waiting consumers). All of it is recorded, so the same log gives the same
@@ -37,6 +37,12 @@ pub trait Application: Send + Sync + 'static {
         _waiter: &Waiter,
     ) -> Result<Option<Bytes>, Rejection> {
         Err(Rejection::internal("this application has no queues"))
+    }
+
+    /// A batch ends in which inputs that were not refused have noted this, in their order ([`Context::note`]). An
+    /// application that notes nothing need not say more.
+    fn close(&self, _context: &mut Context<'_>, _notes: Vec<Note>) -> Result<(), Rejection> {
+        Ok(())
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Effects {
     pub queues: BTreeMap<Bytes, u64>,
     /// Queues that lost entries to others than consumers.
     pub dequeued: BTreeSet<Bytes>,
+    /// What inputs have noted for the end of the batch.
+    pub notes: Vec<Note>,
     /// Topics of which those who listen are to be told after the commit.
     pub notices: Vec<Bytes>,
     /// Consumers taken by the command that runs, not yet delivered to.
@@ -38,6 +40,16 @@ pub struct Mark {
     messages: usize,
     deliveries: usize,
     notices: usize,
+    notes: usize,
+}
+
+/// A number for the end of the batch: see [`Context::note`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What it is about.
+    pub key: Bytes,
+    /// How much.
+    pub value: i64,
 }
 
 /// State, record time and effects for one input. See [`crate::Application`] for the rules.
@@ -129,6 +141,12 @@ impl Context<'_> {
     /// Sends a message to another group (or this one), in the same transaction. It is executed exactly once.
     pub fn send(&mut self, to: GroupId, payload: Bytes) {
         self.effects.messages.push((to, payload));
+    }
+
+    /// Notes something for [`crate::Application::close`], which is given what all inputs of the batch have noted: sums and
+    /// counts are then written once a batch, not once an input.
+    pub fn note(&mut self, key: Bytes, value: i64) {
+        self.effects.notes.push(Note { key, value });
     }
 
     /// Tells those who listen to `topic` ([`crate::Notices`]) after the commit, that something has happened.
@@ -268,6 +286,7 @@ impl Context<'_> {
             messages: self.effects.messages.len(),
             deliveries: self.effects.deliveries.len(),
             notices: self.effects.notices.len(),
+            notes: self.effects.notes.len(),
         }
     }
 
@@ -276,6 +295,7 @@ impl Context<'_> {
         self.store.rollback_to(mark.store);
         self.effects.messages.truncate(mark.messages);
         self.effects.notices.truncate(mark.notices);
+        self.effects.notes.truncate(mark.notes);
         for (waiter, _) in self.effects.deliveries.drain(mark.deliveries..) {
             self.waiting.put_back(waiter);
         }

@@ -40,7 +40,7 @@ mod write_back;
 
 pub use application::{Application, Rejection, RejectionCode};
 pub use commit::{Claimed, CommitRecord, Event, GlobalSeen, Recorded, Taken, Tick};
-pub use context::{Context, Mark};
+pub use context::{Context, Mark, Note};
 pub use driver::Driver;
 pub use engine::{Engine, EngineError, EngineOptions, GroupSetup, Route};
 pub use envelope::{Command, RequestId};

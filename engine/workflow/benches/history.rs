@@ -109,10 +109,10 @@ fn core(command: Core) -> Vec<u8> {
     command.encode_to_vec()
 }
 
-fn def(name: &str) -> Option<ExternalEventDefId> {
-    Some(ExternalEventDefId {
+fn def(name: &str) -> ExternalEventDefId {
+    ExternalEventDefId {
         name: name.to_owned(),
-    })
+    }
 }
 
 fn put(name: &str, number: u128) -> Vec<u8> {
@@ -122,7 +122,7 @@ fn put(name: &str, number: u128) -> Vec<u8> {
                 id: "run".to_owned(),
                 parent_wf_run_id: None,
             }),
-            external_event_def_id: def(name),
+            external_event_def_id: Some(def(name)),
             ..PutExternalEventRequest::default()
         }),
         guid: format!("{number:032x}"),
@@ -140,7 +140,7 @@ fn spec() -> PutWfSpecRequest {
         ..Node::default()
     };
     let wait = Kind::ExternalEvent(ExternalEventNode {
-        external_event_def_id: def("go"),
+        external_event_def_id: Some(def("go")),
         ..ExternalEventNode::default()
     });
     let exit = Node {

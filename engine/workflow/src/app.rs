@@ -7,12 +7,12 @@ use index::{Family, Schema};
 use prost::Message;
 use proto::ironhorse::v1::GroupMessage;
 use proto::ironhorse::v1::group_message::Message as Content;
-use runtime::{Application, Context, Entry, Rejection, Timer, Waiter};
+use runtime::{Application, Context, Entry, Note, Rejection, Timer, Waiter};
 
 use crate::event::{correlated, waiter};
 use crate::record::WorkflowSchema;
 use crate::settings::{Settings, Tenant};
-use crate::{command, key, task, timer};
+use crate::{command, key, metric, task, timer};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -62,6 +62,10 @@ impl Application for Workflows {
 
     fn timer(&self, context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
         timer::fire(context, &self.settings, timer)
+    }
+
+    fn close(&self, context: &mut Context<'_>, notes: Vec<Note>) -> Result<(), Rejection> {
+        metric::close(context, &self.settings, notes)
     }
 
     fn claim(

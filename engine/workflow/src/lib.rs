@@ -21,6 +21,7 @@ pub mod command;
 mod event;
 pub mod key;
 pub mod metadata;
+pub mod metric;
 pub mod node;
 pub mod record;
 pub mod run;

@@ -9,6 +9,8 @@ pub struct Settings {
     pub core: Route,
     /// Active ThreadRuns of one WfRun, of any status and type (spec 03, section 11.1).
     pub max_thread_runs: i32,
+    /// How long the metrics of a minute are kept, in milliseconds (spec 07, section 7.5).
+    pub metric_retention_ms: i64,
 }
 
 impl Settings {
@@ -17,6 +19,7 @@ impl Settings {
         Settings {
             core: Route::new(core_groups),
             max_thread_runs: 65,
+            metric_retention_ms: 14 * 24 * 3600 * 1000,
         }
     }
 }

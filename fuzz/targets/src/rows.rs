@@ -3,8 +3,8 @@
 use index::Schema;
 use index::key::KeyReader;
 use proto::ironhorse::v1::{
-    CheckpointRow, ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow, TaskWorkerGroupRow,
-    ThreadRunRow, VariableRow, WfRunRow, WorkflowEventRow,
+    CheckpointRow, EventNodeRow, ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow,
+    TaskWorkerGroupRow, ThreadRunRow, VariableRow, WfRunRow, WorkflowEventRow,
 };
 use proto::littlehorse::{CheckpointId, TaskRunId};
 use workflow::key::{Row, RunKey, RunRow};
@@ -80,6 +80,7 @@ pub(crate) fn read(key: &[u8], value: &[u8]) -> bool {
             drop(record::external_event::public(id, row));
         }),
         Row::UnclaimedEvent => Ok(()),
+        Row::EventNode { .. } => decode::<EventNodeRow>(value).map(drop),
         Row::WorkflowEvent { def, number } => decode::<WorkflowEventRow>(value).map(|row| {
             let id = record::workflow_event::id(id, &def, number);
             drop(record::workflow_event::public(id, row));

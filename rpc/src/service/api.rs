@@ -5,34 +5,35 @@ use std::sync::Arc;
 use proto::littlehorse::little_horse_server::LittleHorse;
 use proto::littlehorse::{
     ApplyWorkflowMigrationPlanRequest, AwaitWorkflowEventRequest, BulkJob, BulkJobIdList,
-    Checkpoint, CheckpointId, CorrelatedEvent, CorrelatedEventId, CorrelatedEventIdList,
-    CreateBulkJobRequest, DeleteBulkJobRequest, DeleteCorrelatedEventRequest,
-    DeleteExternalEventDefRequest, DeleteScheduledWfRunRequest, DeleteStructDefRequest,
-    DeleteTaskDefRequest, DeleteUserTaskDefRequest, DeleteWfRunRequest, DeleteWfSpecRequest,
-    DeleteWorkflowEventDefRequest, DeleteWorkflowMigrationPlanRequest, ExternalEvent,
-    ExternalEventDef, ExternalEventDefId, ExternalEventDefIdList, ExternalEventId,
+    Checkpoint, CheckpointId, CorrelatedEvent, CorrelatedEventId, CorrelatedEventIdList, Count,
+    CountNodeRunRequest, CountTaskRunRequest, CreateBulkJobRequest, DeleteBulkJobRequest,
+    DeleteCorrelatedEventRequest, DeleteExternalEventDefRequest, DeleteScheduledWfRunRequest,
+    DeleteStructDefRequest, DeleteTaskDefRequest, DeleteUserTaskDefRequest, DeleteWfRunRequest,
+    DeleteWfSpecRequest, DeleteWorkflowEventDefRequest, DeleteWorkflowMigrationPlanRequest,
+    ExternalEvent, ExternalEventDef, ExternalEventDefId, ExternalEventDefIdList, ExternalEventId,
     ExternalEventIdList, ExternalEventList, GetBulkJobRequest, GetLatestUserTaskDefRequest,
     GetLatestWfSpecRequest, InactiveThreadRun, InactiveThreadRunId, ListExternalEventsRequest,
-    ListNodeRunsRequest, ListTaskRunsRequest, ListVariablesRequest, ListWorkflowEventsRequest,
-    LittleHorseVersion, NodeRun, NodeRunId, NodeRunList, Principal, PutCheckpointRequest,
-    PutCheckpointResponse, PutCorrelatedEventRequest, PutExternalEventDefRequest,
-    PutExternalEventRequest, PutStructDefRequest, PutTaskDefRequest, PutTenantRequest,
-    PutUserTaskDefRequest, PutWfSpecRequest, PutWorkflowEventDefRequest,
+    ListNodeRunsRequest, ListTaskMetricsRequest, ListTaskRunsRequest, ListVariablesRequest,
+    ListWfMetricsRequest, ListWorkflowEventsRequest, LittleHorseVersion, MetricWindow,
+    MetricWindowId, MetricWindowIdList, MetricsList, NodeRun, NodeRunId, NodeRunIdList,
+    NodeRunList, Principal, PutCheckpointRequest, PutCheckpointResponse, PutCorrelatedEventRequest,
+    PutExternalEventDefRequest, PutExternalEventRequest, PutStructDefRequest, PutTaskDefRequest,
+    PutTenantRequest, PutUserTaskDefRequest, PutWfSpecRequest, PutWorkflowEventDefRequest,
     PutWorkflowMigrationPlanRequest, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse,
     ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest, RunWfRequest, ScheduleWfRequest,
     ScheduledWfRun, ScheduledWfRunId, ScheduledWfRunIdList, SearchBulkJobRequest,
     SearchCorrelatedEventRequest, SearchExternalEventDefRequest, SearchExternalEventRequest,
-    SearchScheduledWfRunRequest, SearchStructDefRequest, SearchTaskDefRequest,
-    SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskDefRequest, SearchWfRunRequest,
-    SearchWfSpecRequest, SearchWorkflowEventDefRequest, SearchWorkflowEventRequest,
-    SearchWorkflowMigrationPlanRequest, StopWfRunRequest, StructDef, StructDefId, StructDefIdList,
-    TaskDef, TaskDefId, TaskDefIdList, TaskRun, TaskRunId, TaskRunIdList, TaskRunList,
-    TaskWorkerGroup, Tenant, TenantId, TenantIdList, UserTaskDef, UserTaskDefId, UserTaskDefIdList,
-    ValidateStructDefEvolutionRequest, ValidateStructDefEvolutionResponse, Variable, VariableId,
-    VariableList, WfRun, WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList, WorkflowEvent,
-    WorkflowEventDef, WorkflowEventDefId, WorkflowEventDefIdList, WorkflowEventId,
-    WorkflowEventIdList, WorkflowEventList, WorkflowMigrationPlan, WorkflowMigrationPlanId,
-    WorkflowMigrationPlanIdList,
+    SearchNodeRunRequest, SearchScheduledWfRunRequest, SearchStructDefRequest,
+    SearchTaskDefRequest, SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskDefRequest,
+    SearchVariableRequest, SearchWfMetricWindowRequest, SearchWfRunRequest, SearchWfSpecRequest,
+    SearchWorkflowEventDefRequest, SearchWorkflowEventRequest, SearchWorkflowMigrationPlanRequest,
+    StopWfRunRequest, StructDef, StructDefId, StructDefIdList, TaskDef, TaskDefId, TaskDefIdList,
+    TaskRun, TaskRunId, TaskRunIdList, TaskRunList, TaskWorkerGroup, Tenant, TenantId,
+    TenantIdList, UserTaskDef, UserTaskDefId, UserTaskDefIdList, ValidateStructDefEvolutionRequest,
+    ValidateStructDefEvolutionResponse, Variable, VariableId, VariableIdList, VariableList, WfRun,
+    WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList, WorkflowEvent, WorkflowEventDef,
+    WorkflowEventDefId, WorkflowEventDefIdList, WorkflowEventId, WorkflowEventIdList,
+    WorkflowEventList, WorkflowMigrationPlan, WorkflowMigrationPlanId, WorkflowMigrationPlanIdList,
 };
 use tonic::{Request, Response, Status};
 
@@ -372,6 +373,42 @@ impl LittleHorse for Api {
         request: Request<ApplyWorkflowMigrationPlanRequest>,
     ) -> Answer<WfRun> {
         self.0.apply_workflow_migration_plan(request).await
+    }
+    async fn search_variable(
+        &self,
+        request: Request<SearchVariableRequest>,
+    ) -> Answer<VariableIdList> {
+        self.0.search_variable(request).await
+    }
+    async fn search_node_run(
+        &self,
+        request: Request<SearchNodeRunRequest>,
+    ) -> Answer<NodeRunIdList> {
+        self.0.search_node_run(request).await
+    }
+    async fn count_node_run(&self, request: Request<CountNodeRunRequest>) -> Answer<Count> {
+        self.0.count_node_run(request).await
+    }
+    async fn count_task_run(&self, request: Request<CountTaskRunRequest>) -> Answer<Count> {
+        self.0.count_task_run(request).await
+    }
+    async fn list_wf_metrics(&self, request: Request<ListWfMetricsRequest>) -> Answer<MetricsList> {
+        self.0.list_wf_metrics(request).await
+    }
+    async fn list_task_metrics(
+        &self,
+        request: Request<ListTaskMetricsRequest>,
+    ) -> Answer<MetricsList> {
+        self.0.list_task_metrics(request).await
+    }
+    async fn get_metric_window(&self, request: Request<MetricWindowId>) -> Answer<MetricWindow> {
+        self.0.get_metric_window(request).await
+    }
+    async fn search_wf_metric_window(
+        &self,
+        request: Request<SearchWfMetricWindowRequest>,
+    ) -> Answer<MetricWindowIdList> {
+        self.0.search_wf_metric_window(request).await
     }
     async fn put_tenant(&self, request: Request<PutTenantRequest>) -> Answer<Tenant> {
         self.0.put_tenant(request).await

@@ -64,6 +64,11 @@ impl Service {
             ..request.clone()
         };
         let def = request.external_event_def_id.unwrap_or_default().name;
+        if def.trim().is_empty() {
+            return Err(Status::invalid_argument(
+                "Missing required argument: external_event_def_id",
+            ));
+        }
         let times = Times::new(
             request.earliest_start.as_ref(),
             request.latest_start.as_ref(),

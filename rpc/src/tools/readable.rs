@@ -66,6 +66,9 @@ fn state(bytes: &[u8]) -> Result<Described, KeyError> {
     let (table, parts, message) = match table {
         key::CORRELATED_EVENTS => ("correlatedEvent", 3, "ironhorse.v1.CorrelatedEventRow"),
         key::CORRELATION_WAITERS => ("correlationWaiter", 4, "ironhorse.v1.CorrelationWaiterRow"),
+        // The key goes on with numbers.
+        key::METRICS => ("metrics", 1, "ironhorse.v1.MetricRow"),
+        key::COUNTERS => ("counter", 1, "ironhorse.v1.CounterRow"),
         key::SCHEDULES => ("scheduledWfRun", 2, "ironhorse.v1.ScheduledWfRunRow"),
         key::BULK_JOBS => ("bulkJob", 2, "ironhorse.v1.BulkJobRow"),
         key::WORKER_GROUPS => ("workers", 2, "ironhorse.v1.TaskWorkerGroupRow"),
@@ -147,6 +150,11 @@ fn of_run(row: &RunRow) -> Described {
             Some("ironhorse.v1.ExternalEventRow"),
         ),
         Row::UnclaimedEvent => ("unclaimedEvent", String::new(), None),
+        Row::EventNode { thread, position } => (
+            "eventNode",
+            format!(" {thread} {position}"),
+            Some("ironhorse.v1.EventNodeRow"),
+        ),
         Row::WorkflowEvent { def, number } => (
             "workflowEvent",
             format!(" {def} {number}"),

@@ -132,6 +132,7 @@ async fn a_job_deletes_what_is_over_and_nothing_else() {
         (Some(BulkJobStatus::BulkJobRunning), vec![]),
     ] {
         let found = client.search_bulk_job(search(status)).await.unwrap();
+        // spec 07-44
         assert_eq!(found.into_inner().results, expected);
     }
     let delete = DeleteBulkJobRequest {

@@ -20,6 +20,7 @@ mod events;
 mod execution;
 mod halts;
 mod lists;
+mod metrics;
 mod migrations;
 mod outgrown;
 mod polls;

@@ -49,7 +49,7 @@ async fn schedules_are_made_read_found_and_deleted() {
         let request = schedule(Some(&format!("many-{n}")), "s");
         client.schedule_wf(request).await.unwrap();
     }
-    // spec 05-48
+    // spec 05-48, spec 07-40
     assert_eq!(found(client, search("s", None, None)).await.len(), 151);
     assert_eq!(found(client, search("s", Some(0), None)).await.len(), 151);
     assert_eq!(

@@ -22,9 +22,11 @@ use crate::support::*;
 const SERVICE: &str = "littlehorse.LittleHorse";
 
 /// What this version builds; all other RPCs answer `UNIMPLEMENTED`.
-const BUILT: [&str; 78] = [
+const BUILT: [&str; 86] = [
     "ApplyWorkflowMigrationPlan",
     "AwaitWorkflowEvent",
+    "CountNodeRun",
+    "CountTaskRun",
     "CreateBulkJob",
     "DeleteBulkJob",
     "DeleteCorrelatedEvent",
@@ -45,6 +47,7 @@ const BUILT: [&str; 78] = [
     "GetInactiveThreadRun",
     "GetLatestUserTaskDef",
     "GetLatestWfSpec",
+    "GetMetricWindow",
     "GetNodeRun",
     "GetScheduledWfRun",
     "GetServerVersion",
@@ -62,8 +65,10 @@ const BUILT: [&str; 78] = [
     "GetWorkflowMigrationPlan",
     "ListExternalEvents",
     "ListNodeRuns",
+    "ListTaskMetrics",
     "ListTaskRuns",
     "ListVariables",
+    "ListWfMetrics",
     "ListWorkflowEvents",
     "PollTask",
     "PutCheckpoint",
@@ -87,12 +92,15 @@ const BUILT: [&str; 78] = [
     "SearchCorrelatedEvent",
     "SearchExternalEvent",
     "SearchExternalEventDef",
+    "SearchNodeRun",
     "SearchScheduledWfRun",
     "SearchStructDef",
     "SearchTaskDef",
     "SearchTaskRun",
     "SearchTenant",
     "SearchUserTaskDef",
+    "SearchVariable",
+    "SearchWfMetricWindow",
     "SearchWfRun",
     "SearchWfSpec",
     "SearchWorkflowEvent",

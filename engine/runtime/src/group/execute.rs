@@ -206,6 +206,19 @@ impl Group {
         Ok(())
     }
 
+    /// Lets the application deal with what the inputs of the batch have noted.
+    pub(super) fn close(&mut self, run: &mut Run) {
+        let notes = std::mem::take(&mut run.effects.notes);
+        if notes.is_empty() {
+            return;
+        }
+        let app = Arc::clone(&self.app);
+        if let Err(rejection) = self.execute(run, RequestId(0), |context| app.close(context, notes))
+        {
+            tracing::error!(group = %self.id, %rejection, "what a batch has noted is lost");
+        }
+    }
+
     /// Runs one input on the active batch; an error rolls it back.
     fn execute<T>(
         &mut self,

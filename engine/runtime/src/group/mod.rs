@@ -273,6 +273,7 @@ impl Group {
         self.run_commands(&mut run);
         self.run_claims(&mut run, now_ms)?;
         self.run_timers(&mut run, now_ms)?;
+        self.close(&mut run);
         if run.inputs == 0 {
             self.state = before;
             return Ok(None);

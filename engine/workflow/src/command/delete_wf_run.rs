@@ -15,6 +15,7 @@ use runtime::{Context, Rejection};
 use super::wf_run_id;
 use crate::event::waiter::withdraw_deleted;
 use crate::key::{self, Row, RunRow};
+use crate::metric::counter;
 use crate::record::decode;
 use crate::record::wf_run::is_terminated;
 use crate::run::{Run, Unit, advance};
@@ -201,11 +202,13 @@ fn release(
         Row::NodeRun { thread, position } => {
             let row: NodeRunRow = decode(value)?;
             withdraw_deleted(context, tenant, &row, (wf_run_id, *thread, *position));
+            counter::note_node_runs(context, tenant.name, &row, -1);
             row.timer_due_ms
         }
         Row::ExternalEvent { .. } => decode::<ExternalEventRow>(value)?.retention_due_ms,
         Row::TaskRun { .. } => {
             let row: TaskRunRow = decode(value)?;
+            counter::note_deleted_task_run(context, tenant.name, &row);
             if let Some(sequence) = row.queue_sequence {
                 let task_def = row
                     .task_run

@@ -29,6 +29,10 @@ pub const CORRELATED_EVENTS: u8 = 0x21;
 pub const CORRELATION_WAITERS: u8 = 0x22;
 /// ScheduledWfRuns: tenant, id.
 pub const SCHEDULES: u8 = 0x23;
+/// Metrics of one minute: tenant, kind, start, WfSpec or TaskDef.
+pub const METRICS: u8 = 0x26;
+/// How many there are of something: tenant, what, of which definition.
+pub const COUNTERS: u8 = 0x27;
 /// First byte of the metadata rows, in the metadata group.
 pub const TENANTS: u8 = 0x40;
 /// Principals.
@@ -85,10 +89,12 @@ pub enum Kind {
     UnclaimedEvent = 0x16,
     /// A WorkflowEvent: definition's name, number.
     WorkflowEvent = 0x17,
+    /// An EXTERNAL_EVENT NodeRun, for its index: thread number, position.
+    EventNode = 0x18,
 }
 
 impl Kind {
-    const ALL: [Kind; 11] = [
+    const ALL: [Kind; 12] = [
         Kind::WfRun,
         Kind::ThreadRun,
         Kind::InactiveThreadRun,
@@ -100,6 +106,7 @@ impl Kind {
         Kind::ExternalEvent,
         Kind::UnclaimedEvent,
         Kind::WorkflowEvent,
+        Kind::EventNode,
     ];
 
     fn from_u8(raw: u8) -> Option<Kind> {
@@ -199,6 +206,13 @@ impl RunKey {
     /// A NodeRun.
     pub fn node_run(&self, thread: i32, position: i32) -> KeyWriter {
         let mut key = self.row(Kind::NodeRun);
+        key.i32(thread).i32(position);
+        key
+    }
+
+    /// See [`Kind::EventNode`].
+    pub fn event_node(&self, thread: i32, position: i32) -> KeyWriter {
+        let mut key = self.row(Kind::EventNode);
         key.i32(thread).i32(position);
         key
     }

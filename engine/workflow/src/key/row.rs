@@ -72,6 +72,13 @@ pub enum Row {
         /// `WorkflowEventId.number`.
         number: i32,
     },
+    /// See [`Kind::EventNode`].
+    EventNode {
+        /// Its thread.
+        thread: i32,
+        /// Its position.
+        position: i32,
+    },
 }
 
 impl RunRow {
@@ -131,6 +138,10 @@ impl RunRow {
             Kind::WorkflowEvent => Row::WorkflowEvent {
                 def: reader.str()?,
                 number: reader.i32()?,
+            },
+            Kind::EventNode => Row::EventNode {
+                thread: reader.i32()?,
+                position: reader.i32()?,
             },
         };
         // Two keys that say the same would share their index entries. (The rest of these two is not read.)

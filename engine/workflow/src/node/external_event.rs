@@ -229,6 +229,12 @@ pub(crate) fn interrupt_threads(
         let Some(handler) = handler else { continue };
         if !claimed {
             mark_claimed(unit, run, def, guid)?;
+            if let Some(event) = unit
+                .find_event_mut(run, def, guid)?
+                .and_then(|row| row.external_event.as_mut())
+            {
+                event.thread_run_number = Some(number);
+            }
             claimed = true;
         }
         let event = external_event::id(run.id.clone(), def, guid);

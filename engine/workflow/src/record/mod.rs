@@ -17,5 +17,6 @@ pub mod workflow_event;
 mod rows;
 mod schema;
 
-pub use rows::{OfRun, Row, Rows, decode};
+pub use rows::{OfRun, Row, Rows, Written, decode};
+pub(crate) use schema::Index;
 pub use schema::WorkflowSchema;

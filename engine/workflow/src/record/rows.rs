@@ -15,6 +15,11 @@ pub trait Row: Message + Default {
 
     /// The format that the row was written in.
     fn version(&self) -> u32;
+
+    /// What of the row is compared before and after a command, as a number above 0: see [`Rows::flush`].
+    fn mark(&self) -> u8 {
+        1
+    }
 }
 
 /// A row of a WfRun.
@@ -64,6 +69,21 @@ struct Known<T: OfRun> {
     run: RunKey,
     place: T::Place,
     slot: Slot<T>,
+    /// [`Row::mark`] of the row as it was found; 0: there was none.
+    before: u8,
+}
+
+/// A row as a command leaves it.
+#[derive(Debug)]
+pub struct Written<'a, T: OfRun> {
+    /// Its run.
+    pub run: &'a RunKey,
+    /// Where it is.
+    pub place: &'a T::Place,
+    /// [`Row::mark`] before the command; 0: it is new.
+    pub before: u8,
+    /// The row.
+    pub row: &'a T,
 }
 
 /// A command's view of the rows of one type. A row is looked up by its place: its key is made only to read or to write it.
@@ -96,11 +116,16 @@ impl<T: OfRun> Rows<T> {
     }
 
     fn add(&mut self, run: &RunKey, place: T::Place, slot: Slot<T>) -> usize {
+        let before = match &slot {
+            Slot::Present(row, State::Clean) => row.mark(),
+            _ => 0,
+        };
         let at = self.known.len();
         self.known.push(Known {
             run: run.clone(),
             place,
             slot,
+            before,
         });
         let first_without = match self.known.len() {
             0..=FEW => return at,
@@ -197,10 +222,20 @@ impl<T: OfRun> Rows<T> {
         }
     }
 
-    /// Writes what was changed, and forgets all.
-    pub fn flush(&mut self, context: &mut Context<'_>) -> Result<(), Rejection> {
+    /// Writes what was changed, shows it, and forgets all.
+    pub fn flush(
+        &mut self,
+        context: &mut Context<'_>,
+        mut show: impl FnMut(&mut Context<'_>, Written<'_, T>) -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
         self.index.clear();
-        for Known { run, place, slot } in self.known.drain(..) {
+        for Known {
+            run,
+            place,
+            slot,
+            before,
+        } in self.known.drain(..)
+        {
             let (row, state) = match slot {
                 Slot::Present(_, State::Clean) | Slot::Absent => continue,
                 Slot::Present(row, state) => (Some(row), state),
@@ -210,6 +245,13 @@ impl<T: OfRun> Rows<T> {
             match row {
                 None => context.delete(Family::State, key)?,
                 Some(row) => {
+                    let written = Written {
+                        run: &run,
+                        place: &place,
+                        before,
+                        row: &*row,
+                    };
+                    show(context, written)?;
                     let value = context.encoded(&*row);
                     match state {
                         State::New => context.insert(Family::State, key, value)?,

@@ -6,18 +6,22 @@ use index::{EntryChange, IndexDeclaration, Schema, changes_of_entries};
 use prost::Message;
 use proto::ironhorse::v1::task_run_index_view::Indexed;
 use proto::ironhorse::v1::{
-    CorrelatedEventRow, ExternalEventRow, ScheduledWfRunRow, TaskRunIndexView, WfRunRow,
-    WorkflowEventRow,
+    CorrelatedEventRow, EventNodeRow, ExternalEventRow, ScheduledWfRunRow, TaskRunIndexView,
+    VariableRow, WfRunRow, WorkflowEventRow,
 };
 
-use super::{correlated_event, external_event, scheduled_wf_run, task_run, wf_run, workflow_event};
-use crate::key::{CORRELATED_EVENTS, Kind, RUNS, Row, RunRow, SCHEDULES, kind_of};
+use super::{
+    correlated_event, external_event, node_run, scheduled_wf_run, task_run, variable, wf_run,
+    workflow_event,
+};
+use crate::key::{CORRELATED_EVENTS, Kind, METRICS, RUNS, Row, RunRow, SCHEDULES, kind_of};
+use crate::metric::window;
 
 /// The indexes: first byte of an entry's key. Entries go on with tenant, the attributes, the creation time and the id
 /// (spec 07, sections 1.4 and 2), so that an index is in the order of its searches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Index {
+pub(crate) enum Index {
     WfRun = 0x01,
     WfRunByStatus = 0x02,
     WfRunByName = 0x03,
@@ -35,10 +39,16 @@ pub(super) enum Index {
     CorrelatedEventByDef = 0x28,
     CorrelatedEventByDefMatched = 0x29,
     ScheduleByWfSpec = 0x30,
+    MetricWindowByWfSpec = 0x38,
+    MetricWindowNewest = 0x39,
+    VariableByName = 0x40,
+    VariableBySpec = 0x41,
+    EventNodeByDef = 0x48,
+    EventNodeByDefStatus = 0x49,
 }
 
 impl Index {
-    const ALL: [(Index, &str); 17] = [
+    const ALL: [(Index, &str); 23] = [
         (Index::WfRun, "WfRuns"),
         (Index::WfRunByStatus, "WfRuns by status"),
         (Index::WfRunByName, "WfRuns by WfSpec name"),
@@ -68,6 +78,21 @@ impl Index {
             "CorrelatedEvents by definition and match",
         ),
         (Index::ScheduleByWfSpec, "ScheduledWfRuns by WfSpec"),
+        (Index::MetricWindowByWfSpec, "metric windows by WfSpec"),
+        (
+            Index::MetricWindowNewest,
+            "metric windows by WfSpec, the newest first",
+        ),
+        (Index::VariableByName, "Variables by WfSpec name and value"),
+        (Index::VariableBySpec, "Variables by WfSpec and value"),
+        (
+            Index::EventNodeByDef,
+            "EXTERNAL_EVENT NodeRuns by definition",
+        ),
+        (
+            Index::EventNodeByDefStatus,
+            "EXTERNAL_EVENT NodeRuns by definition and status",
+        ),
     ];
 
     /// An index that came after the first release, or whose entries have changed since, has a version above 0: stores are
@@ -77,12 +102,18 @@ impl Index {
             Index::WorkflowEventByDef
             | Index::CorrelatedEventByDef
             | Index::CorrelatedEventByDefMatched
-            | Index::ScheduleByWfSpec => 1,
+            | Index::ScheduleByWfSpec
+            | Index::MetricWindowByWfSpec
+            | Index::MetricWindowNewest
+            | Index::VariableByName
+            | Index::VariableBySpec
+            | Index::EventNodeByDef
+            | Index::EventNodeByDefStatus => 1,
             _ => 0,
         }
     }
 
-    pub(super) fn prefix(self, tenant: &str) -> KeyWriter {
+    pub(crate) fn prefix(self, tenant: &str) -> KeyWriter {
         let mut key = KeyWriter::new();
         key.u8(self as u8).str(tenant);
         key
@@ -106,14 +137,18 @@ impl Schema for WorkflowSchema {
 
     fn is_indexed(&self, key: &[u8]) -> bool {
         // The kind stands behind strings of unknown length, so the cheap test only leaves out the other tables.
-        matches!(key.first(), Some(&(CORRELATED_EVENTS | SCHEDULES)))
-            || key.first() == Some(&RUNS)
-                && kind_of(key).is_some_and(|kind| {
-                    kind == Kind::WfRun as u8
-                        || kind == Kind::TaskRun as u8
-                        || kind == Kind::ExternalEvent as u8
-                        || kind == Kind::WorkflowEvent as u8
-                })
+        matches!(
+            key.first(),
+            Some(&(CORRELATED_EVENTS | SCHEDULES | METRICS))
+        ) || key.first() == Some(&RUNS)
+            && kind_of(key).is_some_and(|kind| {
+                kind == Kind::WfRun as u8
+                    || kind == Kind::TaskRun as u8
+                    || kind == Kind::ExternalEvent as u8
+                    || kind == Kind::WorkflowEvent as u8
+                    || kind == Kind::Variable as u8
+                    || kind == Kind::EventNode as u8
+            })
     }
 
     fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes)) {
@@ -136,6 +171,7 @@ impl Schema for WorkflowSchema {
                 }
                 return;
             }
+            Some(&METRICS) => return window::index_entries(key, emit),
             _ => {}
         }
         let Ok(Some(row)) = RunRow::parse(key) else {
@@ -157,6 +193,18 @@ impl Schema for WorkflowSchema {
                         &value,
                         emit,
                     );
+                }
+            }
+            Row::Variable { thread, name } => {
+                if let Ok(value) = VariableRow::decode(value) {
+                    let at = (&row.wf_run_id, *thread, name.as_str());
+                    variable::index_entries(&row.tenant, at, &value, emit);
+                }
+            }
+            Row::EventNode { thread, position } => {
+                if let Ok(value) = EventNodeRow::decode(value) {
+                    let at = (*thread, *position);
+                    node_run::index_entries(&row.tenant, &row.wf_run_id, at, &value, emit);
                 }
             }
             Row::WorkflowEvent { def, number } => {

@@ -20,6 +20,10 @@ impl Row for TaskRunRow {
     fn version(&self) -> u32 {
         self.version
     }
+
+    fn mark(&self) -> u8 {
+        1 + self.task_run.as_ref().map_or(0, |run| run.status as u8)
+    }
 }
 
 impl OfRun for TaskRunRow {

@@ -15,6 +15,10 @@ impl Row for WfRunRow {
     fn version(&self) -> u32 {
         self.version
     }
+
+    fn mark(&self) -> u8 {
+        1 + self.wf_run.as_ref().map_or(0, |run| run.status as u8)
+    }
 }
 
 impl OfRun for WfRunRow {

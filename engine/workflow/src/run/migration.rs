@@ -214,7 +214,7 @@ fn create_variables(
         if is_inherited || unit.find_variable(at.run, at.thread, name)?.is_some() {
             continue;
         }
-        let row = declared(var_def, None, now, spec);
+        let row = declared(def, var_def, None, now, spec);
         unit.insert_variable(at.run, at.thread, name, row);
         created.push(name.clone());
     }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use crate::time::timestamp;
 use proto::ironhorse::v1::VariableRow;
 use proto::littlehorse::{
-    LhStatus, ThreadRun, ThreadSpec, ThreadType, Variable, VariableDef, VariableValue,
-    WfRunVariableAccessLevel,
+    LhStatus, ThreadRun, ThreadSpec, ThreadType, ThreadVarDef, Variable, VariableDef,
+    VariableValue, WfRunVariableAccessLevel,
 };
 use runtime::Rejection;
 
 use super::advance::activate;
 use super::unit::{Run, Unit};
+use crate::record::variable::indexing;
 use crate::spec::Spec;
 use crate::value;
 
@@ -66,25 +67,27 @@ pub fn validate_inputs(
 
 /// A variable as it begins: with what is given, or with its default.
 pub(super) fn declared(
-    def: &VariableDef,
+    def: &ThreadVarDef,
+    var_def: &VariableDef,
     given: Option<VariableValue>,
     now: prost_types::Timestamp,
     spec: &Spec,
 ) -> VariableRow {
     let value = given
         .filter(|value| value.value.is_some())
-        .or_else(|| def.default_value.clone())
+        .or_else(|| var_def.default_value.clone())
         .unwrap_or_default();
     let variable = Variable {
         id: None,
         value: Some(value),
         created_at: Some(now),
         wf_spec_id: Some(spec.id()),
-        masked: value::type_of_variable(def).masked,
+        masked: value::type_of_variable(var_def).masked,
     };
     VariableRow {
         version: 1,
         variable: Some(variable),
+        indexing: indexing(def),
     }
 }
 
@@ -129,7 +132,7 @@ pub fn start_thread(
         if def.access_level() == WfRunVariableAccessLevel::InheritedVar {
             continue;
         }
-        let row = declared(var_def, inputs.remove(&var_def.name), now, spec);
+        let row = declared(def, var_def, inputs.remove(&var_def.name), now, spec);
         unit.insert_variable(run, number, &var_def.name, row);
     }
     activate(unit, run, number, 0, spec.entrypoint(thread_spec_name)?)?;

@@ -14,7 +14,9 @@ use crate::key::{
     EventAt, Kind, NodeAt, OutputAt, Row as KeyRow, RunKey, RunRow, TaskGuid, ThreadAt, VariableAt,
     WfRunAt,
 };
+use crate::metric::{counter, window};
 use crate::record::Rows;
+use crate::record::node_run::keep_event_node;
 use crate::record::wf_run::is_terminated;
 use crate::settings::Tenant;
 use crate::spec::{self, Spec};
@@ -92,13 +94,25 @@ impl<'u, 'c> Unit<'u, 'c> {
 
     /// Writes everything that changed, and goes on.
     pub fn flush(&mut self) -> Result<(), Rejection> {
-        self.wf_runs.flush(self.context)?;
-        self.threads.flush(self.context)?;
-        self.nodes.flush(self.context)?;
-        self.variables.flush(self.context)?;
-        self.tasks.flush(self.context)?;
-        self.outputs.flush(self.context)?;
-        self.events.flush(self.context)
+        let tenant = self.tenant.name;
+        self.wf_runs.flush(self.context, |context, written| {
+            window::note_wf_run(context, tenant, &written);
+            Ok(())
+        })?;
+        self.threads.flush(self.context, |_, _| Ok(()))?;
+        self.nodes.flush(self.context, |context, written| {
+            if written.before == 0 {
+                counter::note_node_runs(context, tenant, written.row, 1);
+            }
+            keep_event_node(context, &written)
+        })?;
+        self.variables.flush(self.context, |_, _| Ok(()))?;
+        self.tasks.flush(self.context, |context, written| {
+            counter::note_task_run(context, tenant, &written);
+            Ok(())
+        })?;
+        self.outputs.flush(self.context, |_, _| Ok(()))?;
+        self.events.flush(self.context, |_, _| Ok(()))
     }
 
     /// Record time, in milliseconds since the epoch.
@@ -160,7 +174,7 @@ impl<'u, 'c> Unit<'u, 'c> {
             return Ok(vec![0]);
         }
         // What was started in this unit must be found too.
-        self.threads.flush(self.context)?;
+        self.threads.flush(self.context, |_, _| Ok(()))?;
         let rows = self.context.scan(
             Family::State,
             &run.key.all(Kind::ThreadRun),

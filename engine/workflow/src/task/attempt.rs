@@ -14,6 +14,7 @@ use runtime::{Context, Rejection};
 
 use super::queue::{cancel_timer, dispatch, last_attempt_number, set_timer};
 use crate::key::TaskGuid;
+use crate::metric::window::{self, Field};
 use crate::run::{Run, Unit, advance};
 use crate::spec;
 use crate::value;
@@ -178,11 +179,15 @@ pub fn retry_due(
     if !unit.exists(run)? || unit.find_task(run, guid)?.is_none() {
         return Ok(());
     }
-    let now = timestamp(unit.now_ms());
+    let now_ms = unit.now_ms();
+    let now = timestamp(now_ms);
     let row = unit.task_mut(run, guid)?;
     let Some(task_run) = &mut row.task_run else {
         return Ok(());
     };
+    // It was made when the one before it failed.
+    let before = task_run.attempts.iter().rev().nth(1);
+    let failed_ms = timestamp_ms(before.and_then(|attempt| attempt.end_time.as_ref()));
     let is_last = task_run.attempts.len() as i32 == attempt_number + 1;
     match task_run.attempts.last_mut() {
         Some(attempt) if is_last && attempt.status() == TaskStatus::TaskPending => {
@@ -193,7 +198,7 @@ pub fn retry_due(
     }
     task_run.set_status(TaskStatus::TaskScheduled);
     row.timer_due_ms = None;
-    dispatch(&mut unit, run, guid)?;
+    dispatch(&mut unit, run, guid, now_ms - failed_ms)?;
     unit.finish()
 }
 
@@ -252,18 +257,31 @@ fn end(
     let Some(attempt) = task_run.attempts.get_mut(number) else {
         return Err(Rejection::internal("an attempt is missing"));
     };
+    let attempt_started = attempt.start_time;
     attempt.set_status(report.status);
     attempt.end_time = Some(timestamp(report.time_ms.unwrap_or(now_ms)));
     attempt.result = report.result;
     attempt.log_output = report.log_output;
     attempt.masked_value = masked;
     task_run.set_status(report.status);
+    let ended_ms = report.time_ms.unwrap_or(now_ms);
+    let of_attempt = ended_ms - timestamp_ms(attempt_started.as_ref());
+    let of_task = ended_ms - timestamp_ms(task_run.scheduled_at.as_ref());
     let may_retry = matches!(
         report.status,
         TaskStatus::TaskFailed | TaskStatus::TaskTimeout
     ) && (task_run.attempts.len() as i32) < task_run.total_attempts;
+    let (attempt, task) = match report.status {
+        TaskStatus::TaskSuccess => (Field::AttemptToSuccess, Field::TaskRunToCompleted),
+        TaskStatus::TaskException => (Field::AttemptToException, Field::TaskRunToException),
+        _ => (Field::AttemptToError, Field::TaskRunToError),
+    };
+    let tenant = unit.tenant.name;
+    window::note_task(unit.context, tenant, &task_def_name, attempt, of_attempt);
     if may_retry {
         retry(unit, run, guid)?;
+    } else {
+        window::note_task(unit.context, tenant, &task_def_name, task, of_task);
     }
     Ok(())
 }
@@ -320,7 +338,7 @@ fn retry(unit: &mut Unit<'_, '_>, run: &Run, guid: TaskGuid) -> Result<(), Rejec
     match task_run.exponential_backoff {
         None => {
             add_attempt(task_run, TaskStatus::TaskScheduled, Some(now_ms));
-            dispatch(unit, run, guid)
+            dispatch(unit, run, guid, 0)
         }
         Some(policy) => {
             add_attempt(task_run, TaskStatus::TaskPending, None);

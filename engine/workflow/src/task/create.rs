@@ -81,7 +81,7 @@ pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<T
         .into());
     }
     unit.insert_task(at.run, guid, row);
-    dispatch(unit, at.run, guid)?;
+    dispatch(unit, at.run, guid, 0)?;
     Ok(TaskRunId {
         wf_run_id: Some(at.run.id.clone()),
         task_guid: guid.to_string(),

@@ -1,6 +1,6 @@
 //! Between a TaskRun and its worker: the queue, and the claim (spec 04, sections 5 and 8).
 
-use crate::time::timestamp;
+use crate::time::{timestamp, timestamp_ms};
 use bytes::Bytes;
 use prost::Message;
 use proto::ironhorse::v1::timer_action::Action;
@@ -9,22 +9,33 @@ use proto::littlehorse::{PollTaskResponse, ScheduledTask, TaskRunId, TaskStatus}
 use runtime::{Context, Entry, Rejection, RejectionCode, Waiter};
 
 use crate::key::{self, Row, RunRow, TaskGuid};
+use crate::metric::window::{self, Field};
 use crate::run::{Run, Unit};
 use crate::settings::{Settings, Tenant};
 use crate::timer;
 
-/// The last attempt of a TaskRun is scheduled: a worker that waits gets it in this commit, else it is queued.
+/// The last attempt of a TaskRun is scheduled, so long after it was made: a worker that waits gets it in this commit, else
+/// it is queued.
 pub(super) fn dispatch(
     unit: &mut Unit<'_, '_>,
     run: &Run,
     guid: TaskGuid,
+    delayed_ms: i64,
 ) -> Result<(), Rejection> {
     let task_def = unit
         .find_task(run, guid)?
         .and_then(|row| row.task_run.as_ref()?.task_def_id.as_ref())
         .map(|id| id.name.clone())
         .unwrap_or_default();
-    let queue = key::task_queue(unit.tenant.name, &task_def);
+    let tenant = unit.tenant.name;
+    window::note_task(
+        unit.context,
+        tenant,
+        &task_def,
+        Field::AttemptToScheduled,
+        delayed_ms,
+    );
+    let queue = key::task_queue(tenant, &task_def);
     if let Some(waiter) = unit.context.take_waiter(&queue) {
         let payload = claim_for(unit, run, guid, &waiter)?;
         unit.context.deliver(waiter, payload);
@@ -117,6 +128,7 @@ fn claim_for(
     attempt.task_worker_version = Some(worker.task_worker_version);
     let scheduled = attempt.schedule_time;
     task_run.set_status(TaskStatus::TaskRunning);
+    let task_def = task_run.task_def_id.clone().unwrap_or_default().name;
     let due_ms = now_ms.saturating_add(i64::from(task_run.timeout_seconds).saturating_mul(1000));
     let total_checkpoints = task_run.total_checkpoints;
     let response = PollTaskResponse {
@@ -133,6 +145,15 @@ fn claim_for(
             total_observed_checkpoints: total_checkpoints,
         }),
     };
+    let waited_ms = now_ms - timestamp_ms(scheduled.as_ref());
+    let tenant = unit.tenant.name;
+    window::note_task(
+        unit.context,
+        tenant,
+        &task_def,
+        Field::AttemptToRunning,
+        waited_ms,
+    );
     set_timer(
         unit,
         run,

@@ -11,6 +11,7 @@ use runtime::{Context, Rejection, RejectionCode, Timer};
 
 use crate::event::correlated;
 use crate::key::{Row, RunRow};
+use crate::metric::window;
 use crate::node::{At, external_event, sleep};
 use crate::record::{correlated_event, scheduled_wf_run};
 use crate::run::{self, Run, Unit, advance};
@@ -84,6 +85,7 @@ pub fn fire(
             };
             return schedule::tick(context, tenant, &id, timer.due_ms);
         }
+        Action::DropMetrics(_) => return window::expired(context, &timer.owner),
         _ => {}
     }
     let Some(RunRow {

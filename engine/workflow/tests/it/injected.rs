@@ -86,10 +86,10 @@ fn var(name: &str, kind: VariableType) -> ThreadVarDef {
     }
 }
 
-fn event_def(name: &str) -> Option<ExternalEventDefId> {
-    Some(ExternalEventDefId {
+fn event_def(name: &str) -> ExternalEventDefId {
+    ExternalEventDefId {
         name: name.to_owned(),
-    })
+    }
 }
 
 /// A node of each kind, with everything that a node can be told to compute.
@@ -123,7 +123,7 @@ fn everything() -> PutWfSpecRequest {
         }],
     });
     let event = Kind::ExternalEvent(ExternalEventNode {
-        external_event_def_id: event_def("go"),
+        external_event_def_id: Some(event_def("go")),
         timeout_seconds: Some(int(60)),
         correlation_key: Some(text("key")),
         ..ExternalEventNode::default()
@@ -247,7 +247,7 @@ fn driven(world: &mut World) -> LhStatus {
                     id: "r".to_owned(),
                     parent_wf_run_id: None,
                 }),
-                external_event_def_id: event_def("go"),
+                external_event_def_id: Some(event_def("go")),
                 ..PutExternalEventRequest::default()
             }),
             guid: round.to_string(),

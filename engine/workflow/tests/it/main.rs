@@ -9,5 +9,6 @@
 
 mod injected;
 mod limits;
+mod metrics;
 mod schedules;
 mod world;

@@ -51,6 +51,7 @@ impl Consumer for Worker {
 
 pub struct World {
     members: BTreeMap<GroupId, Member>,
+    pub began_ms: i64,
     pub now_ms: i64,
     requests: u128,
     answers: BTreeMap<RequestId, Result<Bytes, Rejection>>,
@@ -97,6 +98,7 @@ impl World {
         let time: jiff::Timestamp = time.parse().unwrap();
         let mut world = World {
             members,
+            began_ms: time.as_millisecond(),
             now_ms: time.as_millisecond(),
             requests: 0,
             answers: BTreeMap::new(),
@@ -241,25 +243,38 @@ impl World {
         Some(workflow::record::decode(&value).unwrap())
     }
 
+    /// The rows of a range in all groups.
+    pub fn raw(&self, range: &KeyRange) -> Vec<(Bytes, Bytes)> {
+        let mut found = Vec::new();
+        for member in self.members.values() {
+            let reader = member.group.reader();
+            found.extend(
+                reader
+                    .scan(Family::State, range, usize::MAX, false)
+                    .unwrap(),
+            );
+        }
+        found
+    }
+
+    pub fn scan<T: workflow::record::Row>(&self, range: &KeyRange) -> Vec<(Bytes, T)> {
+        let rows = self.raw(range).into_iter();
+        rows.map(|(key, row)| (key, workflow::record::decode(&row).unwrap()))
+            .collect()
+    }
+
     /// All WfRuns of all groups.
     pub fn wf_runs(&self) -> Vec<(WfRunId, WfRun)> {
         let mut found = Vec::new();
-        for member in self.members.values() {
-            let range = KeyRange::prefix(&[RUNS]);
-            let rows = member
-                .group
-                .reader()
-                .scan(Family::State, &range, usize::MAX, false);
-            for (key, value) in rows.unwrap() {
-                if let Ok(Some(RunRow {
-                    wf_run_id,
-                    row: Row::WfRun,
-                    ..
-                })) = RunRow::parse(&key)
-                {
-                    let row: WfRunRow = workflow::record::decode(&value).unwrap();
-                    found.push((wf_run_id, row.wf_run.unwrap()));
-                }
+        for (key, value) in self.raw(&KeyRange::prefix(&[RUNS])) {
+            if let Ok(Some(RunRow {
+                wf_run_id,
+                row: Row::WfRun,
+                ..
+            })) = RunRow::parse(&key)
+            {
+                let row: WfRunRow = workflow::record::decode(&value).unwrap();
+                found.push((wf_run_id, row.wf_run.unwrap()));
             }
         }
         found

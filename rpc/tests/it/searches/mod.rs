@@ -2,6 +2,7 @@
 
 mod pages;
 mod tasks_and_events;
+mod variables;
 mod wf_runs;
 
 use proto::littlehorse::{
