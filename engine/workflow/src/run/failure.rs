@@ -10,7 +10,8 @@ use runtime::{Context, Rejection};
 
 use super::advance::advance;
 use super::halt::{Reason, halt};
-use super::unit::{Run, Unit};
+use super::unit::Unit;
+use super::which::Run;
 use crate::command::wf_run_terminated;
 use crate::event::waiter;
 use crate::node::At;

@@ -10,7 +10,8 @@ use runtime::{Context, Rejection};
 
 use super::failure::Fault;
 use super::thread::start_thread;
-use super::unit::{Run, Unit};
+use super::unit::Unit;
+use super::which::Run;
 use crate::spec::Spec;
 use crate::time::timestamp;
 

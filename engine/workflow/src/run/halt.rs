@@ -8,7 +8,8 @@ use proto::littlehorse::{
 };
 use runtime::Rejection;
 
-use super::unit::{Run, Unit};
+use super::unit::Unit;
+use super::which::Run;
 use crate::event::waiter;
 use crate::node;
 use crate::record::wf_run::is_terminated;

@@ -14,7 +14,8 @@ use super::failure::{Handlers, fail_node, is_failed};
 use super::halt::{Reason, halt};
 use super::limit;
 use super::thread::start_thread;
-use super::unit::{Run, Unit};
+use super::unit::Unit;
+use super::which::Run;
 use crate::record::wf_run::is_terminated;
 use crate::spec::Spec;
 

@@ -5,7 +5,8 @@ use proto::littlehorse::thread_retention_policy::ThreadGcPolicy;
 use runtime::Rejection;
 
 use super::failure::Fault;
-use super::unit::{Run, Unit};
+use super::unit::Unit;
+use super::which::Run;
 use crate::time::timestamp_ms;
 
 /// Whether so many more threads may start; the fault of the node that wants them if not.

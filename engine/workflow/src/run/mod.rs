@@ -14,6 +14,7 @@ mod rescue;
 mod scope;
 mod thread;
 mod unit;
+mod which;
 
 pub use advance::advance;
 pub(crate) use advance::advance_one;
@@ -26,4 +27,5 @@ pub(crate) use limit::room_for;
 pub(crate) use rescue::{is_being_handled, revive};
 pub use scope::ThreadScope;
 pub use thread::{start_thread, validate_inputs};
-pub use unit::{Run, Unit};
+pub use unit::Unit;
+pub use which::Run;

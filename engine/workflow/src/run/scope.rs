@@ -9,7 +9,8 @@ use proto::littlehorse::{
 use runtime::Rejection;
 
 use super::failure::Failing;
-use super::unit::{Run, Unit};
+use super::unit::Unit;
+use super::which::Run;
 use crate::node::{self, At};
 use crate::spec::Structs;
 use crate::value::path::json::JsonPath;

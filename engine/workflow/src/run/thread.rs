@@ -11,7 +11,8 @@ use proto::littlehorse::{
 use runtime::Rejection;
 
 use super::advance::activate;
-use super::unit::{Run, Unit};
+use super::unit::Unit;
+use super::which::Run;
 use crate::record::variable::indexing;
 use crate::spec::Spec;
 use crate::value;

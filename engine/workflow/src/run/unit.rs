@@ -7,9 +7,10 @@ use index::Family;
 use proto::ironhorse::v1::{
     ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow, ThreadRunRow, VariableRow, WfRunRow,
 };
-use proto::littlehorse::{NodeRun, ThreadRun, WfRun, WfRunId, WfSpecId};
+use proto::littlehorse::{NodeRun, ThreadRun, WfRun, WfSpecId};
 use runtime::{Context, Rejection};
 
+use super::which::Run;
 use crate::key::{
     EventAt, Kind, NodeAt, OutputAt, Row as KeyRow, RunKey, RunRow, TaskGuid, ThreadAt, VariableAt,
     WfRunAt,
@@ -23,25 +24,6 @@ use crate::spec::{self, Spec};
 
 /// Threads of a WfRun that are read at once.
 const MAX_THREADS: usize = 100_000;
-
-/// A WfRun that a unit works on.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// Its id.
-    pub id: WfRunId,
-    /// Where its rows are.
-    pub key: RunKey,
-}
-
-impl Run {
-    /// The run with this id, whether it exists or not.
-    pub fn new(tenant: &str, id: &WfRunId) -> Run {
-        Run {
-            id: id.clone(),
-            key: RunKey::new(tenant, id),
-        }
-    }
-}
 
 /// A unit of work: one command, timer or claim on the rows of a family of WfRuns. Nothing is written before
 /// [`Unit::finish`].
