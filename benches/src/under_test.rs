@@ -1,6 +1,7 @@
 //! The server under test: a process of its own, and what the system says of it.
 
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ struct Process {
     child: Child,
     pid: u32,
     http: String,
+    data: PathBuf,
 }
 
 /// What a server has used so far.
@@ -34,7 +36,8 @@ pub(crate) struct Used {
     pub log_bytes: u64,
     /// Written to tables by RocksDB's threads: flushes and compactions.
     pub store_bytes: u64,
-    /// All that the process has made dirty on disk: also the zeros of new log segments.
+    /// Written to the disk that the data directory is on, by whomever: also the zeros of new log segments, and whole
+    /// blocks for parts of them. (A process's own `write_bytes` counts whole folios of the page cache, up to MiB.)
     pub disk_bytes: u64,
     pub peak_bytes: u64,
     pub resident_bytes: u64,
@@ -102,7 +105,12 @@ impl UnderTest {
             .ok_or_else(|| BenchError("the server ended at once".to_owned()))?;
         let mut server = UnderTest {
             address,
-            process: Some(Process { child, pid, http }),
+            process: Some(Process {
+                child,
+                pid,
+                http,
+                data: data.to_owned(),
+            }),
             started_in: Duration::ZERO,
         };
         server.wait_until_it_answers(start).await?;
@@ -145,7 +153,7 @@ impl UnderTest {
             cpu: cpu_of(process.pid)?,
             log_bytes: log_bytes(&process.http).await?,
             store_bytes: written_by_rocksdb(process.pid)?,
-            disk_bytes: written(&format!("/proc/{}/io", process.pid))?,
+            disk_bytes: written_to_disk(&process.data)?,
             peak_bytes: kib("VmHWM:") << 10,
             resident_bytes: kib("VmRSS:") << 10,
         })
@@ -198,7 +206,20 @@ pub(crate) fn cpu_of(pid: u32) -> Result<Duration, BenchError> {
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
-/// Bytes that a process or thread has made dirty on disk.
+/// Bytes that the disk of a directory has taken; 0 where that is not known.
+fn written_to_disk(dir: &Path) -> Result<u64, BenchError> {
+    let fail = |error| BenchError::new(&dir.display().to_string(), error);
+    let device = std::fs::metadata(dir).map_err(fail)?.dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let stat = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat"));
+    // Field 7: sectors of 512 bytes (Documentation/block/stat.rst).
+    Ok(stat
+        .ok()
+        .and_then(|stat| stat.split_whitespace().nth(6)?.parse::<u64>().ok())
+        .map_or(0, |sectors| sectors * 512))
+}
+
+/// Bytes that a thread has made dirty on disk.
 fn written(file: &str) -> Result<u64, BenchError> {
     let io = std::fs::read_to_string(file).map_err(|error| BenchError::new(file, error))?;
     io.lines()

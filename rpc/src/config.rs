@@ -46,6 +46,26 @@ pub struct Config {
     pub log_segment_age_seconds: u64,
     /// Whether tables and the log are compressed. Off for tests that look for bytes in files; what is there stays readable.
     pub compression: bool,
+    /// `HOST:PORT` of Kafka brokers, separated by commas; unset: the embedded log.
+    pub kafka: Option<String>,
+    /// Begins the names of all topics: one for each cluster of Ironhorse on these brokers. Needed with `kafka`.
+    pub cluster_id: Option<String>,
+    /// Replicas of each partition; all but one must have a record before it is acknowledged.
+    pub kafka_replication: u16,
+    /// Encrypt connections to the brokers.
+    pub kafka_tls: bool,
+    /// Whom to trust then (PEM); unset: what the system trusts.
+    pub kafka_tls_ca: Option<PathBuf>,
+    /// Our certificate (PEM), for brokers that ask for one.
+    pub kafka_tls_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    pub kafka_tls_key: Option<PathBuf>,
+    /// How we say who we are: `SCRAM-SHA-256`, `SCRAM-SHA-512` or `PLAIN`.
+    pub kafka_mechanism: String,
+    /// Who we are; unset: nobody asks.
+    pub kafka_user: Option<String>,
+    /// The user's password.
+    pub kafka_password: Option<String>,
 }
 
 impl Default for Config {
@@ -63,6 +83,16 @@ impl Default for Config {
             checkpoint_age_seconds: 1800,
             log_segment_age_seconds: 3600,
             compression: true,
+            kafka: None,
+            cluster_id: None,
+            kafka_replication: 3,
+            kafka_tls: false,
+            kafka_tls_ca: None,
+            kafka_tls_certificate: None,
+            kafka_tls_key: None,
+            kafka_mechanism: "SCRAM-SHA-512".to_owned(),
+            kafka_user: None,
+            kafka_password: None,
         }
     }
 }

@@ -49,6 +49,9 @@ struct Identity {
     format: u32,
     groups: u16,
     bookmark_secret: String,
+    /// The cluster on Kafka whose log the stores are built on; none: the embedded log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
 }
 
 /// An opened data directory. While it, or a clone of it, exists, no other process can open it.
@@ -72,12 +75,24 @@ impl Drop for Lock {
 }
 
 impl DataDir {
-    /// Opens the directory, or makes it with `groups` groups.
+    /// Opens the directory, or makes it with `groups` groups, for the embedded log.
     ///
     /// # Errors
-    /// It is in use, damaged, incomplete, of a newer format, or was made with another number of groups.
+    /// It is in use, damaged, incomplete, of a newer format, or was made with another number of groups or another log.
     pub fn open(path: &Path, groups: Option<u16>) -> Result<DataDir, DataDirError> {
-        open(path, groups).map_err(|what| DataDirError {
+        DataDir::open_on(path, groups, None)
+    }
+
+    /// As [`DataDir::open`], for the log of `cluster` on Kafka.
+    ///
+    /// # Errors
+    /// As [`DataDir::open`].
+    pub fn open_on(
+        path: &Path,
+        groups: Option<u16>,
+        cluster: Option<&str>,
+    ) -> Result<DataDir, DataDirError> {
+        open(path, groups, cluster).map_err(|what| DataDirError {
             path: path.display().to_string(),
             what,
         })
@@ -165,7 +180,7 @@ impl DataDir {
 
     /// Nothing that was there when the directory was made is missing. What the log and the stores hold, they check
     /// themselves.
-    fn check_complete(&self) -> Result<(), String> {
+    fn check_complete(&self, on_kafka: bool) -> Result<(), String> {
         let advice = "restore the whole directory from a backup";
         let groups = self.path.join(GROUPS);
         let mut parts =
@@ -182,6 +197,9 @@ impl DataDir {
                 "{GROUPS}/{stray} is there, but {IDENTITY} says that it was made with {made} groups: {advice}"
             ));
         }
+        if on_kafka {
+            return Ok(());
+        }
         // Stores are made after the log's first segment.
         let log = names(&self.log()).map_err(|error| format!("{LOG}: {error}"))?;
         let is_segment = |name: &String| Path::new(name).extension().is_some_and(|it| it == "log");
@@ -194,7 +212,7 @@ impl DataDir {
     }
 }
 
-fn open(path: &Path, groups: Option<u16>) -> Result<DataDir, String> {
+fn open(path: &Path, groups: Option<u16>, cluster: Option<&str>) -> Result<DataDir, String> {
     if groups.is_some_and(|groups| !(1..=MAX_GROUPS).contains(&groups)) {
         return Err(format!(
             "the number of groups must be between 1 and {MAX_GROUPS}"
@@ -210,7 +228,8 @@ fn open(path: &Path, groups: Option<u16>) -> Result<DataDir, String> {
                 ));
             }
         }
-        create(path, &file, groups.unwrap_or(DEFAULT_GROUPS)).map_err(|error| error.to_string())?;
+        create(path, &file, groups.unwrap_or(DEFAULT_GROUPS), cluster)
+            .map_err(|error| error.to_string())?;
     }
     let text = fs::read(&file).map_err(|error| format!("{IDENTITY}: {error}"))?;
     let (identity, secret) = read(&text)?;
@@ -221,13 +240,28 @@ fn open(path: &Path, groups: Option<u16>) -> Result<DataDir, String> {
              --groups {made}, or without --groups"
         ));
     }
+    match (identity.cluster.as_deref(), cluster) {
+        (made, asked) if made == asked => {}
+        (Some(made), _) => {
+            return Err(format!(
+                "its log is that of the cluster {made} on Kafka: start the server with --kafka HOST:PORT --cluster-id {made} (verify, \
+                 backup and inspect are for the embedded log)"
+            ));
+        }
+        (None, _) => {
+            return Err(
+                "it was made for the embedded log: start without --kafka, or use another --data-dir"
+                    .to_owned(),
+            );
+        }
+    }
     let dir = DataDir {
         path: path.to_owned(),
         groups: identity.groups,
         secret,
         _lock: Arc::new(lock),
     };
-    dir.check_complete()?;
+    dir.check_complete(cluster.is_some())?;
     Ok(dir)
 }
 
@@ -273,7 +307,7 @@ fn read(text: &[u8]) -> Result<(Identity, [u8; 32]), String> {
 }
 
 /// The identity comes last: a directory that has one has all the others too, so that one that is missing later is noticed.
-fn create(path: &Path, file: &Path, groups: u16) -> std::io::Result<()> {
+fn create(path: &Path, file: &Path, groups: u16, cluster: Option<&str>) -> std::io::Result<()> {
     fs::create_dir_all(path.join(LOG))?;
     for id in group_ids(groups) {
         fs::create_dir_all(path.join(GROUPS).join(id.to_string()))?;
@@ -287,6 +321,7 @@ fn create(path: &Path, file: &Path, groups: u16) -> std::io::Result<()> {
         format: FORMAT,
         groups,
         bookmark_secret,
+        cluster: cluster.map(str::to_owned),
     };
     let part = file.with_extension("new");
     fs::write(&part, serde_json::to_vec_pretty(&identity)?)?;

@@ -28,8 +28,8 @@ pub(crate) struct Running {
     pub engine: Arc<Engine>,
     /// Where clients reach the server.
     pub advertised: LhHostInfo,
-    /// For backups.
-    pub snapshots: Arc<Snapshots>,
+    /// For backups, where there are any.
+    pub snapshots: Option<Arc<Snapshots>>,
 }
 
 #[derive(Clone)]
@@ -231,7 +231,10 @@ async fn snapshot(
     let Some(running) = shared.running.get() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is starting").into_response();
     };
-    let snapshots = Arc::clone(&running.snapshots);
+    let Some(snapshots) = running.snapshots.as_ref().map(Arc::clone) else {
+        let why = "no backups of a server on Kafka: the brokers keep its log";
+        return (StatusCode::NOT_IMPLEMENTED, why).into_response();
+    };
     let taken = tokio::task::spawn_blocking(move || snapshots.take()).await;
     match taken.map_err(|error| error.to_string()).flatten() {
         Ok(path) => path.display().to_string().into_response(),

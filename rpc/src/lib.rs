@@ -8,6 +8,7 @@ mod coalesce;
 mod config;
 mod data_dir;
 mod http;
+mod kept;
 mod server;
 mod service;
 mod stores;

@@ -24,9 +24,10 @@ use wal::{GroupId, Position, WalError};
 
 use crate::coalesce::Coalescing;
 use crate::http::{Endpoints, Running};
+use crate::kept::{Kept, kafka_options, open_kafka};
 use crate::service::{Front, RequestIds, Service};
 use crate::stores::Stores;
-use crate::tools::{Snapshots, application};
+use crate::tools::application;
 use crate::upkeep::{Schedule, Upkeep};
 use crate::{Config, DataDir};
 
@@ -64,8 +65,7 @@ pub struct Server {
     /// Locked as long as this exists.
     dir: DataDir,
     engine: Arc<Engine>,
-    stores: Arc<Stores>,
-    upkeep: Upkeep,
+    kept: Kept,
     addr: SocketAddr,
     http: Option<Endpoints>,
     stopping: watch::Sender<bool>,
@@ -76,11 +76,14 @@ impl Server {
     /// Starts a server, and returns when it serves.
     pub async fn start(config: &Config) -> Result<Server, ServerError> {
         let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
-        let dir = DataDir::open(&config.data_dir, config.groups).map_err(|e| fail(&e))?;
+        let kafka = kafka_options(config).map_err(ServerError)?;
+        let cluster = kafka.as_ref().map(|kafka| kafka.cluster.as_str());
+        let dir =
+            DataDir::open_on(&config.data_dir, config.groups, cluster).map_err(|e| fail(&e))?;
         tracing::info!(dir = %dir.path().display(), groups = dir.groups(), "opening the data directory");
         let (stopping, is_stopping) = watch::channel(false);
         let http = Endpoints::start(config.http, dir.path().to_owned(), is_stopping.clone()).await;
-        let (engine, stores, upkeep) = tokio::task::spawn_blocking({
+        let (engine, kept) = tokio::task::spawn_blocking({
             let (dir, half) = (dir.clone(), config.memory_mib.max(16) << 19);
             let schedule = Schedule {
                 age: Duration::from_secs(config.checkpoint_age_seconds),
@@ -104,7 +107,7 @@ impl Server {
                 shared = shared.uncompressed();
                 log.compress_bytes = usize::MAX;
             }
-            move || open_engine(&dir, &shared, log, schedule, &options)
+            move || open_engine(&dir, &shared, log, schedule, kafka, &options)
         })
         .await
         .map_err(|e| fail(&e))??;
@@ -130,11 +133,10 @@ impl Server {
             .await
             .map_err(|e| fail(&e))?;
         if let Some(http) = &http {
-            let snapshots = Snapshots::new(&dir, Arc::clone(&stores));
             http.ready(Running {
                 engine: Arc::clone(&engine),
                 advertised,
-                snapshots: Arc::new(snapshots),
+                snapshots: kept.snapshots(&dir),
             });
             if let Err(error) = announce(&dir, http.addr()) {
                 tracing::warn!(%error, "`ironhorse backup` needs --server: the data directory cannot say where HTTP is");
@@ -143,8 +145,7 @@ impl Server {
         Ok(Server {
             dir,
             engine,
-            stores,
-            upkeep,
+            kept,
             addr,
             http,
             stopping,
@@ -184,22 +185,22 @@ impl Server {
             Ok(Err(error)) => tracing::warn!(%error, "the gRPC server's task ended badly"),
             Err(_) => tracing::warn!("some calls were still open and are broken off"),
         }
-        let (engine, log, upkeep) = (self.engine, Arc::clone(&self.stores.log), self.upkeep);
+        let (engine, kept) = (self.engine, Arc::new(self.kept));
         let mut stopped = tokio::task::spawn_blocking(move || engine.stop());
-        let closing = move || log.close();
+        let log = Arc::clone(&kept);
+        let closing = move || log.close_log();
         let mut closed = Ok(());
         if tokio::time::timeout(DRAIN, &mut stopped).await.is_err() {
-            // The disk is full: commits wait for room. Nobody was told that they are done.
+            // The disk is full, or the brokers are away: commits wait. Nobody was told that they are done.
             tracing::warn!("some commits cannot be finished and are given up");
             closed = tokio::task::spawn_blocking(closing.clone()).await;
             closed = closed.and(stopped.await);
         }
         closed = closed.and(tokio::task::spawn_blocking(closing).await);
-        closed = closed.and(tokio::task::spawn_blocking(move || drop(upkeep)).await);
+        closed = closed.and(tokio::task::spawn_blocking(move || drop(kept)).await);
         if let Some(http) = self.http {
             http.stop().await;
         }
-        drop(self.stores);
         if let Err(error) = self.dir.tidy() {
             tracing::warn!(%error, "temporary files stay in the data directory");
         }
@@ -214,8 +215,9 @@ fn open_engine(
     shared: &Shared,
     log: Options,
     schedule: Schedule,
+    kafka: Option<wal_kafka::Options>,
     options: &EngineOptions,
-) -> Result<(Engine, Arc<Stores>, Upkeep), ServerError> {
+) -> Result<(Engine, Kept), ServerError> {
     let fail = |error: &dyn std::fmt::Display| ServerError(error.to_string());
     dir.tidy().map_err(|e| fail(&e))?;
     let ids: Vec<GroupId> = dir.group_ids().collect();
@@ -238,10 +240,21 @@ fn open_engine(
             .collect::<Result<Vec<_>, String>>()
     })
     .map_err(ServerError)?;
-    let log = open_log(dir, ids.iter().copied().zip(&bases), log)?;
-    let stores = Stores::new(dir, &log, &bases, shared.clone());
-    let upkeep = Upkeep::start(Arc::clone(&stores), schedule)
-        .map_err(|error| ServerError(format!("checkpoints: {error}")))?;
+    let (log, kept): (Arc<dyn wal::Log>, Kept) = if let Some(mut kafka) = kafka {
+        kafka.groups = dir.groups();
+        let log = open_kafka(kafka, ids.iter().copied()).map_err(|error| fail(&error))?;
+        (Arc::clone(&log) as Arc<dyn wal::Log>, Kept::Kafka(log))
+    } else {
+        let log = open_log(dir, ids.iter().copied().zip(&bases), log)?;
+        let stores = Stores::new(dir, &log, &bases, shared.clone());
+        let upkeep = Upkeep::start(Arc::clone(&stores), schedule)
+            .map_err(|error| ServerError(format!("checkpoints: {error}")))?;
+        let kept = Kept::Embedded {
+            stores,
+            _upkeep: upkeep,
+        };
+        (log, kept)
+    };
     let mut setups = ids.into_iter().zip(bases).map(|(id, base)| {
         let app = application(id, dir.groups());
         let base: Arc<dyn Base> = base;
@@ -250,9 +263,8 @@ fn open_engine(
     let metadata = setups
         .next()
         .ok_or_else(|| ServerError("no metadata group".to_owned()))?;
-    let shared_log: Arc<dyn wal::Log> = Arc::clone(&log) as Arc<dyn wal::Log>;
     let engine = Engine::start(
-        shared_log,
+        log,
         Arc::new(SystemClock),
         metadata,
         setups.collect(),
@@ -269,7 +281,7 @@ fn open_engine(
         )),
         other => fail(&other),
     })?;
-    Ok((engine, stores, upkeep))
+    Ok((engine, kept))
 }
 
 /// Tells tools on this machine where the HTTP endpoints are.

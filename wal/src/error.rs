@@ -6,7 +6,9 @@ use crate::{Partition, Position};
 #[derive(Debug, thiserror::Error)]
 pub enum WalError {
     /// Another writer with the same id was opened later; this one is dead.
-    #[error("fenced: a newer writer with id {0} exists")]
+    #[error(
+        "fenced: a newer writer with id {0} exists: another server runs this group now; run one server for each data directory or cluster id"
+    )]
     Fenced(String),
     /// The position lies before what the log still holds: take a checkpoint instead of replaying.
     #[error(
@@ -39,6 +41,9 @@ pub enum WalError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// Brokers refuse, cannot be reached, or are not set up as they must be; the text says what to do.
+    #[error("{0}")]
+    Broker(String),
     /// The log was closed, or its thread has ended.
     #[error("the log is closed")]
     Closed,

@@ -16,6 +16,7 @@
 #![deny(missing_docs)]
 
 pub mod app;
+mod assignments;
 pub mod command;
 pub mod key;
 pub mod metadata;

@@ -8,16 +8,16 @@ use prost::Message;
 use proto::littlehorse::edge::EdgeCondition;
 use proto::littlehorse::node::Node as NodeKind;
 use proto::littlehorse::wait_for_condition_node::NodeCondition;
-use proto::littlehorse::wait_for_threads_node::ThreadsToWaitForOneOf;
 use proto::littlehorse::{
-    ExternalEventDef, Node, TaskDef, ThreadSpec, ThreadVarDef, VariableAssignment, WfSpec,
-    WfSpecId, exit_node, sleep_node, task_node,
+    ExternalEventDef, InlineStructDef, Node, StructDef, TaskDef, ThreadSpec, ThreadVarDef,
+    WfRunVariableAccessLevel, WfSpec, WfSpecId,
 };
 use runtime::Rejection;
 
-use crate::key;
 use crate::time::timestamp_ms;
-use crate::value::Used;
+use crate::value::path::json::JsonPath;
+use crate::value::{StructDefs, Used};
+use crate::{assignments, key};
 
 /// A WfSpec with what execution needs to know about it.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ struct Thread {
     entrypoint: String,
     /// Nodes whose output is read somewhere in the thread.
     outputs_read: BTreeSet<String>,
+    /// Its JSONPaths, parsed once for all runs.
+    json_paths: BTreeMap<String, Arc<JsonPath>>,
 }
 
 impl Spec {
@@ -92,6 +94,18 @@ impl Spec {
             .is_some_and(|thread| thread.outputs_read.contains(node))
     }
 
+    /// A JSONPath that a thread uses, parsed.
+    pub fn json_path(&self, thread: &str, text: &str) -> Option<Arc<JsonPath>> {
+        self.threads.get(thread)?.json_paths.get(text).cloned()
+    }
+
+    /// Whether a variable is one of the parent WfRun.
+    pub fn inherits(&self, name: &str) -> bool {
+        let threads = self.wf_spec.thread_specs.keys();
+        let mut defs = threads.filter_map(|thread| self.variable(thread, name));
+        defs.any(|def| def.access_level() == WfRunVariableAccessLevel::InheritedVar)
+    }
+
     /// The definition of a variable of a thread.
     pub fn variable(&self, thread: &str, name: &str) -> Option<&ThreadVarDef> {
         let defs = &self.wf_spec.thread_specs.get(thread)?.variable_defs;
@@ -109,9 +123,15 @@ impl Thread {
             )
             .then(|| name.clone())
         });
+        let used = used_by(thread);
+        let parsed = used.json_paths.into_iter().filter_map(|text| {
+            let path = JsonPath::parse(&text).ok()?;
+            Some((text, Arc::new(path)))
+        });
         Thread {
             entrypoint: entrypoint.unwrap_or_default(),
-            outputs_read: used_by(thread).nodes,
+            outputs_read: used.nodes,
+            json_paths: parsed.collect(),
         }
     }
 }
@@ -173,6 +193,43 @@ pub fn external_event_def(
     view.get_decoded(&key::named(key::EXTERNAL_EVENT_DEFS, tenant, name), decode)
 }
 
+/// The StructDefs of a tenant.
+#[derive(Clone, Copy)]
+pub struct Structs<'a> {
+    view: &'a GlobalView,
+    tenant: &'a str,
+}
+
+impl<'a> Structs<'a> {
+    /// As of this version of the metadata.
+    pub fn new(view: &'a GlobalView, tenant: &'a str) -> Structs<'a> {
+        Structs { view, tenant }
+    }
+}
+
+impl StructDefs for Structs<'_> {
+    fn struct_def(&self, name: &str, version: i32) -> Option<Arc<InlineStructDef>> {
+        let version = if version < 0 {
+            self.latest_version(name)?
+        } else {
+            version
+        };
+        let key = key::versioned(key::STRUCT_DEFS, self.tenant, name, version);
+        self.view.get_decoded(&key, |raw| {
+            let found: StructDef = decode(raw)?;
+            Some(found.struct_def.unwrap_or_default())
+        })
+    }
+
+    fn latest_version(&self, name: &str) -> Option<i32> {
+        let last = self
+            .view
+            .last_key(&key::versions(key::STRUCT_DEFS, self.tenant, name))?;
+        let found: StructDef = decode(&self.view.get(&last)?)?;
+        Some(found.id?.version)
+    }
+}
+
 /// The variables and node outputs that a thread refers to, anywhere (spec 01, section 10.2).
 pub fn used_by(thread: &ThreadSpec) -> Used {
     let mut used = Used::default();
@@ -187,63 +244,14 @@ pub fn used_by(thread: &ThreadSpec) -> Used {
                 used.mutation(mutation);
             }
         }
-        if let Some(NodeKind::WaitForCondition(wait)) = &node.node
-            && let Some(NodeCondition::LegacyCondition(condition)) = &wait.node_condition
-        {
-            used.legacy_condition(condition);
+        if let Some(NodeKind::WaitForCondition(wait)) = &node.node {
+            match &wait.node_condition {
+                Some(NodeCondition::Condition(condition)) => used.assignment(condition),
+                Some(NodeCondition::LegacyCondition(condition)) => used.legacy_condition(condition),
+                None => {}
+            }
         }
-        for assignment in assignments_of(node) {
-            used.assignment(assignment);
-        }
+        assignments::of_node(node, &mut |_, assignment| used.assignment(assignment));
     }
     used
-}
-
-/// What a node evaluates, for the node types that this version runs.
-fn assignments_of(node: &Node) -> Vec<&VariableAssignment> {
-    match &node.node {
-        Some(NodeKind::Task(task)) => {
-            let name = match &task.task_to_execute {
-                Some(task_node::TaskToExecute::DynamicTask(name)) => Some(name),
-                _ => None,
-            };
-            name.into_iter().chain(&task.variables).collect()
-        }
-        Some(NodeKind::ExternalEvent(event)) => event
-            .timeout_seconds
-            .iter()
-            .chain(&event.correlation_key)
-            .collect(),
-        Some(NodeKind::Sleep(sleep)) => match &sleep.sleep_length {
-            Some(
-                sleep_node::SleepLength::RawSeconds(length)
-                | sleep_node::SleepLength::Timestamp(length)
-                | sleep_node::SleepLength::IsoDate(length),
-            ) => vec![length],
-            None => Vec::new(),
-        },
-        Some(NodeKind::Exit(exit)) => match &exit.result {
-            Some(exit_node::Result::ReturnContent(content)) => vec![content],
-            Some(exit_node::Result::FailureDef(failure)) => failure.content.iter().collect(),
-            None => Vec::new(),
-        },
-        Some(NodeKind::StartThread(start)) => start.variables.values().collect(),
-        Some(NodeKind::StartMultipleThreads(start)) => {
-            start.variables.values().chain(&start.iterable).collect()
-        }
-        Some(NodeKind::WaitForThreads(wait)) => match &wait.threads_to_wait_for {
-            Some(ThreadsToWaitForOneOf::Threads(threads)) => threads
-                .threads
-                .iter()
-                .flat_map(|thread| &thread.thread_run_number)
-                .collect(),
-            Some(ThreadsToWaitForOneOf::ThreadList(list)) => vec![list],
-            None => Vec::new(),
-        },
-        Some(NodeKind::WaitForCondition(wait)) => match &wait.node_condition {
-            Some(NodeCondition::Condition(condition)) => vec![condition],
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
 }

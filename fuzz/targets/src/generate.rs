@@ -156,7 +156,7 @@ fn command(template: &DynamicMessage, input: &mut Input<'_>) -> Bytes {
 }
 
 /// Changes one field, of this message or of one inside.
-fn change(message: &mut DynamicMessage, input: &mut Input<'_>, depth: usize) {
+pub(crate) fn change(message: &mut DynamicMessage, input: &mut Input<'_>, depth: usize) {
     let set: Vec<FieldDescriptor> = message.fields().map(|(field, _)| field).collect();
     let descend = depth < DEPTH && !set.is_empty() && !input.one_in(4);
     if descend {

@@ -20,11 +20,13 @@ mod store;
 mod templates;
 mod text;
 mod values;
+mod wf_specs;
 mod world;
 
 pub use disk::MemoryDisk;
 pub use input::{Input, join};
 pub use templates::{core_commands, definitions};
+pub use wf_specs::{Tried, put_and_run};
 pub use world::{Op, World};
 
 /// Something to be fed.
@@ -37,7 +39,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target {
         name: "segments",
         run: log::segments,
@@ -81,6 +83,10 @@ pub const TARGETS: [Target; 11] = [
     Target {
         name: "expressions",
         run: values::expressions,
+    },
+    Target {
+        name: "wf_specs",
+        run: wf_specs::wf_specs,
     },
 ];
 

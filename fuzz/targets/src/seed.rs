@@ -135,6 +135,9 @@ pub fn all(
             .concat(),
         );
     }
+    for number in 0..8 {
+        add("wf_specs", &format!("{number}"), noise(number, 1500));
+    }
     for (number, path) in [
         "$.a[2].b",
         "$..b",
@@ -154,4 +157,16 @@ pub fn all(
         );
     }
     seeds
+}
+
+/// Bytes that follow from a number (xorshift).
+pub fn noise(number: u64, len: usize) -> Vec<u8> {
+    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let bytes = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    });
+    bytes.take(len).collect()
 }

@@ -201,7 +201,7 @@ pub(crate) fn spec(name: &str) -> PutWfSpecRequest {
     }
 }
 
-fn meta(command: Meta) -> Bytes {
+pub(crate) fn meta(command: Meta) -> Bytes {
     let command = MetadataCommand {
         version: 1,
         tenant: TENANT.to_owned(),

@@ -31,6 +31,18 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "HOST:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     advertise: Option<String>,
+    /// Kafka brokers, separated by commas, for the log; without it the log is embedded.
+    #[arg(long, value_name = "HOST:PORT", requires = "cluster_id")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kafka: Option<String>,
+    /// Begins the names of all topics on Kafka.
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_id: Option<String>,
+    /// Replicas of each partition on Kafka [default: 3].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kafka_replication: Option<u16>,
     /// How log lines look.
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]

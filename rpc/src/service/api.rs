@@ -4,20 +4,28 @@ use std::sync::Arc;
 
 use proto::littlehorse::little_horse_server::LittleHorse;
 use proto::littlehorse::{
-    Checkpoint, CheckpointId, DeleteExternalEventDefRequest, DeleteTaskDefRequest,
-    DeleteWfRunRequest, DeleteWfSpecRequest, ExternalEvent, ExternalEventDef, ExternalEventDefId,
-    ExternalEventDefIdList, ExternalEventId, ExternalEventIdList, ExternalEventList,
-    GetLatestWfSpecRequest, InactiveThreadRun, InactiveThreadRunId, ListExternalEventsRequest,
-    ListNodeRunsRequest, ListTaskRunsRequest, ListVariablesRequest, LittleHorseVersion, NodeRun,
-    NodeRunId, NodeRunList, Principal, PutCheckpointRequest, PutCheckpointResponse,
-    PutExternalEventDefRequest, PutExternalEventRequest, PutTaskDefRequest, PutTenantRequest,
-    PutWfSpecRequest, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse, ReportTaskRun,
-    RescueThreadRunRequest, ResumeWfRunRequest, RunWfRequest, SearchExternalEventDefRequest,
-    SearchExternalEventRequest, SearchTaskDefRequest, SearchTaskRunRequest, SearchTenantRequest,
-    SearchWfRunRequest, SearchWfSpecRequest, StopWfRunRequest, TaskDef, TaskDefId, TaskDefIdList,
-    TaskRun, TaskRunId, TaskRunIdList, TaskRunList, TaskWorkerGroup, Tenant, TenantId,
-    TenantIdList, Variable, VariableId, VariableList, WfRun, WfRunId, WfRunIdList, WfSpec,
-    WfSpecId, WfSpecIdList,
+    Checkpoint, CheckpointId, DeleteExternalEventDefRequest, DeleteStructDefRequest,
+    DeleteTaskDefRequest, DeleteUserTaskDefRequest, DeleteWfRunRequest, DeleteWfSpecRequest,
+    DeleteWorkflowEventDefRequest, DeleteWorkflowMigrationPlanRequest, ExternalEvent,
+    ExternalEventDef, ExternalEventDefId, ExternalEventDefIdList, ExternalEventId,
+    ExternalEventIdList, ExternalEventList, GetLatestUserTaskDefRequest, GetLatestWfSpecRequest,
+    InactiveThreadRun, InactiveThreadRunId, ListExternalEventsRequest, ListNodeRunsRequest,
+    ListTaskRunsRequest, ListVariablesRequest, LittleHorseVersion, NodeRun, NodeRunId, NodeRunList,
+    Principal, PutCheckpointRequest, PutCheckpointResponse, PutExternalEventDefRequest,
+    PutExternalEventRequest, PutStructDefRequest, PutTaskDefRequest, PutTenantRequest,
+    PutUserTaskDefRequest, PutWfSpecRequest, PutWorkflowEventDefRequest,
+    PutWorkflowMigrationPlanRequest, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse,
+    ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest, RunWfRequest,
+    SearchExternalEventDefRequest, SearchExternalEventRequest, SearchStructDefRequest,
+    SearchTaskDefRequest, SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskDefRequest,
+    SearchWfRunRequest, SearchWfSpecRequest, SearchWorkflowEventDefRequest,
+    SearchWorkflowMigrationPlanRequest, StopWfRunRequest, StructDef, StructDefId, StructDefIdList,
+    TaskDef, TaskDefId, TaskDefIdList, TaskRun, TaskRunId, TaskRunIdList, TaskRunList,
+    TaskWorkerGroup, Tenant, TenantId, TenantIdList, UserTaskDef, UserTaskDefId, UserTaskDefIdList,
+    ValidateStructDefEvolutionRequest, ValidateStructDefEvolutionResponse, Variable, VariableId,
+    VariableList, WfRun, WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList, WorkflowEventDef,
+    WorkflowEventDefId, WorkflowEventDefIdList, WorkflowMigrationPlan, WorkflowMigrationPlanId,
+    WorkflowMigrationPlanIdList,
 };
 use tonic::{Request, Response, Status};
 
@@ -83,6 +91,99 @@ impl LittleHorse for Api {
     }
     async fn search_wf_spec(&self, request: Request<SearchWfSpecRequest>) -> Answer<WfSpecIdList> {
         self.0.search_wf_spec(request)
+    }
+    async fn put_workflow_event_def(
+        &self,
+        request: Request<PutWorkflowEventDefRequest>,
+    ) -> Answer<WorkflowEventDef> {
+        self.0.put_workflow_event_def(request).await
+    }
+    async fn get_workflow_event_def(
+        &self,
+        request: Request<WorkflowEventDefId>,
+    ) -> Answer<WorkflowEventDef> {
+        self.0.get_workflow_event_def(request)
+    }
+    async fn delete_workflow_event_def(
+        &self,
+        request: Request<DeleteWorkflowEventDefRequest>,
+    ) -> Answer<()> {
+        self.0.delete_workflow_event_def(request).await
+    }
+    async fn search_workflow_event_def(
+        &self,
+        request: Request<SearchWorkflowEventDefRequest>,
+    ) -> Answer<WorkflowEventDefIdList> {
+        self.0.search_workflow_event_def(request)
+    }
+    async fn put_user_task_def(
+        &self,
+        request: Request<PutUserTaskDefRequest>,
+    ) -> Answer<UserTaskDef> {
+        self.0.put_user_task_def(request).await
+    }
+    async fn get_user_task_def(&self, request: Request<UserTaskDefId>) -> Answer<UserTaskDef> {
+        self.0.get_user_task_def(request)
+    }
+    async fn get_latest_user_task_def(
+        &self,
+        request: Request<GetLatestUserTaskDefRequest>,
+    ) -> Answer<UserTaskDef> {
+        self.0.get_latest_user_task_def(request)
+    }
+    async fn delete_user_task_def(&self, request: Request<DeleteUserTaskDefRequest>) -> Answer<()> {
+        self.0.delete_user_task_def(request).await
+    }
+    async fn search_user_task_def(
+        &self,
+        request: Request<SearchUserTaskDefRequest>,
+    ) -> Answer<UserTaskDefIdList> {
+        self.0.search_user_task_def(request)
+    }
+    async fn put_struct_def(&self, request: Request<PutStructDefRequest>) -> Answer<StructDef> {
+        self.0.put_struct_def(request).await
+    }
+    async fn get_struct_def(&self, request: Request<StructDefId>) -> Answer<StructDef> {
+        self.0.get_struct_def(request)
+    }
+    async fn validate_struct_def_evolution(
+        &self,
+        request: Request<ValidateStructDefEvolutionRequest>,
+    ) -> Answer<ValidateStructDefEvolutionResponse> {
+        self.0.validate_struct_def_evolution(request)
+    }
+    async fn delete_struct_def(&self, request: Request<DeleteStructDefRequest>) -> Answer<()> {
+        self.0.delete_struct_def(request).await
+    }
+    async fn search_struct_def(
+        &self,
+        request: Request<SearchStructDefRequest>,
+    ) -> Answer<StructDefIdList> {
+        self.0.search_struct_def(request)
+    }
+    async fn put_workflow_migration_plan(
+        &self,
+        request: Request<PutWorkflowMigrationPlanRequest>,
+    ) -> Answer<WorkflowMigrationPlan> {
+        self.0.put_workflow_migration_plan(request).await
+    }
+    async fn get_workflow_migration_plan(
+        &self,
+        request: Request<WorkflowMigrationPlanId>,
+    ) -> Answer<WorkflowMigrationPlan> {
+        self.0.get_workflow_migration_plan(request)
+    }
+    async fn delete_workflow_migration_plan(
+        &self,
+        request: Request<DeleteWorkflowMigrationPlanRequest>,
+    ) -> Answer<()> {
+        self.0.delete_workflow_migration_plan(request).await
+    }
+    async fn search_workflow_migration_plan(
+        &self,
+        request: Request<SearchWorkflowMigrationPlanRequest>,
+    ) -> Answer<WorkflowMigrationPlanIdList> {
+        self.0.search_workflow_migration_plan(request)
     }
     async fn run_wf(&self, request: Request<RunWfRequest>) -> Answer<WfRun> {
         self.0.run_wf(request).await

@@ -3,6 +3,7 @@
 
 mod api;
 mod context;
+mod definitions;
 mod error;
 mod external_event;
 mod front;

@@ -190,6 +190,20 @@ fn named(words: &[&str], tenant: &str, groups: u16) -> Option<(GroupId, bytes::B
                 number(revision)?,
             ));
         }
+        ["workflowEventDef", name] => {
+            return metadata(key::named(key::WORKFLOW_EVENT_DEFS, tenant, name));
+        }
+        ["structDef", name, version] => {
+            let version = number(version)?;
+            return metadata(key::versioned(key::STRUCT_DEFS, tenant, name, version));
+        }
+        ["userTaskDef", name, version] => {
+            let version = number(version)?;
+            return metadata(key::versioned(key::USER_TASK_DEFS, tenant, name, version));
+        }
+        ["migrationPlan", name] => {
+            return metadata(key::named(key::MIGRATION_PLANS, tenant, name));
+        }
         ["tenant", id] => return metadata(key::global(key::TENANTS, id)),
         ["principal", id] => return metadata(key::global(key::PRINCIPALS, id)),
         ["workers", name] => {
@@ -219,7 +233,8 @@ fn named(words: &[&str], tenant: &str, groups: u16) -> Option<(GroupId, bytes::B
 
 /// What [`inspect_key`] understands.
 const KEYS: &str = "wfRun RUN, threadRun RUN THREAD, variable RUN THREAD NAME, nodeRun RUN THREAD POSITION, taskRun RUN GUID, \
-     checkpoint RUN GUID NUMBER, externalEvent RUN DEF GUID, workers TASKDEF, taskDef NAME, externalEventDef NAME, \
+     checkpoint RUN GUID NUMBER, externalEvent RUN DEF GUID, workers TASKDEF, taskDef NAME, externalEventDef NAME, workflowEventDef NAME, \
+     structDef NAME VERSION, userTaskDef NAME VERSION, migrationPlan NAME, \
      wfSpec NAME MAJOR REVISION, tenant ID, principal ID";
 
 /// Shows one row as the store and the log have it, as JSON.

@@ -72,11 +72,19 @@ fn state(bytes: &[u8]) -> Result<Described, KeyError> {
         key::EXTERNAL_EVENT_DEFS => ("externalEventDef", 2, "littlehorse.ExternalEventDef"),
         key::WF_SPECS => ("wfSpec", 2, "littlehorse.WfSpec"),
         key::RETIRED_WF_SPECS => ("retiredWfSpec", 2, "littlehorse.WfSpec"),
+        key::WORKFLOW_EVENT_DEFS => ("workflowEventDef", 2, "littlehorse.WorkflowEventDef"),
+        key::STRUCT_DEFS => ("structDef", 2, "littlehorse.StructDef"),
+        key::USER_TASK_DEFS => ("userTaskDef", 2, "littlehorse.UserTaskDef"),
+        key::USER_TASK_DEF_MARKS => ("userTaskDefMark", 2, "littlehorse.UserTaskDefId"),
+        key::MIGRATION_PLANS => ("migrationPlan", 2, "littlehorse.WorkflowMigrationPlan"),
         _ => return Err(reader.malformed()),
     };
     let mut text = Vec::new();
     for _ in 0..parts {
         text.push(reader.str()?);
+    }
+    if matches!(message, "littlehorse.StructDef" | "littlehorse.UserTaskDef") {
+        text.push(reader.i32()?.to_string());
     }
     if message == "littlehorse.WfSpec" {
         text.push(reader.i32()?.to_string());

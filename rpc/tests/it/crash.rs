@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use index::{Base, Family, KeyRange, MemoryBase, Options, Store};
 use index_rocks::{RocksBase, Shared as RocksShared};
@@ -19,15 +19,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
-use wal::GroupId;
 use wal::embedded::EmbeddedLog;
+use wal::{GroupId, Log};
+use wal_kafka::KafkaLog;
 use workflow::{Metadata, Workflows};
 
 use crate::support::*;
 
 const GROUPS: u16 = 4;
-const RUNS: u32 = 2_000;
-const KILLS: u32 = 20;
 /// WfRuns under way at a time.
 const UNDER_WAY: usize = 100;
 const WORKERS: usize = 4;
@@ -187,7 +186,46 @@ fn workflow() -> Vec<Kind> {
 async fn nothing_is_lost_and_nothing_comes_twice_over_twenty_kills() {
     let dir = tempfile::tempdir().unwrap();
     let data = data_dir(&dir);
-    let mut server = ServerProcess::spawn(&data, GROUPS);
+    over_kills(2_000, 20, || ServerProcess::spawn(&data, GROUPS)).await;
+    let log = EmbeddedLog::open(&data.join("log"), wal::embedded::Options::default()).unwrap();
+    for group in (0..GROUPS).map(GroupId).chain([GroupId::METADATA]) {
+        state_is_the_fold_of_the_log(&*log, &data, group);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_on_kafka() {
+    let Some(brokers) = tokio::task::spawn_blocking(wal_kafka::testing::shared)
+        .await
+        .unwrap()
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let data = data_dir(&dir);
+    let options = wal_kafka::testing::options(&brokers, GROUPS, 1);
+    let flags = [
+        "--kafka",
+        &brokers,
+        "--kafka-replication",
+        "1",
+        "--cluster-id",
+        &options.cluster,
+    ];
+    over_kills(200, 3, || ServerProcess::spawn_with(&data, GROUPS, &flags)).await;
+    tokio::task::spawn_blocking(move || {
+        let log = KafkaLog::open(options).unwrap();
+        for group in (0..GROUPS).map(GroupId).chain([GroupId::METADATA]) {
+            state_is_the_fold_of_the_log(&*log, &data, group);
+        }
+    })
+    .await
+    .unwrap();
+}
+
+/// Starts `runs` WfRuns and kills the server that `spawn` starts `kills` times meanwhile.
+async fn over_kills(runs: u32, kills: u32, spawn: impl Fn() -> ServerProcess) {
+    let mut server = spawn();
     let (moved, address) = watch::channel(server.address());
     let clients = Arc::new(Clients {
         address,
@@ -216,7 +254,7 @@ async fn nothing_is_lost_and_nothing_comes_twice_over_twenty_kills() {
     let mut running = tokio::task::JoinSet::new();
     let starter = Arc::clone(&clients);
     let starting = tokio::spawn(async move {
-        for number in 0..RUNS {
+        for number in 0..runs {
             let place = Arc::clone(&room).acquire_owned().await.unwrap();
             let clients = Arc::clone(&starter);
             running.spawn(async move {
@@ -227,30 +265,30 @@ async fn nothing_is_lost_and_nothing_comes_twice_over_twenty_kills() {
         running.join_all().await;
     });
 
-    for kill in 1..=KILLS {
+    for kill in 1..=kills {
         // Each at another moment of the work: also while the server starts.
-        let enough = kill * (RUNS / (KILLS + 2));
+        let enough = kill * (runs / (kills + 2));
         while clients.acknowledged.load(Ordering::SeqCst) < enough {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         server.kill();
         if kill % 4 == 0 {
-            let starting = ServerProcess::spawn(&data, GROUPS);
+            let starting = spawn();
             tokio::time::sleep(Duration::from_millis(u64::from(kill) * 3)).await;
             starting.kill();
         }
-        server = ServerProcess::spawn(&data, GROUPS);
+        server = spawn();
         moved.send(server.address()).unwrap();
     }
     tokio::time::timeout(PATIENCE, starting)
         .await
         .expect("all WfRuns are acknowledged in time")
         .unwrap();
-    assert_eq!(clients.acknowledged.load(Ordering::SeqCst), RUNS);
+    assert_eq!(clients.acknowledged.load(Ordering::SeqCst), runs);
 
     let mut client = clients.client().await;
     let mut attempts = 0;
-    for number in 0..RUNS {
+    for number in 0..runs {
         let run = client.ended(&format!("run-{number}")).await;
         assert_eq!(run.status(), LhStatus::Completed, "{run:?}");
         let request = ListTaskRunsRequest {
@@ -265,17 +303,13 @@ async fn nothing_is_lost_and_nothing_comes_twice_over_twenty_kills() {
         }
     }
     let delivered = clients.delivered.lock().unwrap().len();
-    assert!(delivered >= 2 * RUNS as usize && delivered <= attempts);
+    assert!(delivered >= 2 * runs as usize && delivered <= attempts);
     working.shutdown().await;
     server.kill();
-    for group in (0..GROUPS).map(GroupId).chain([GroupId::METADATA]) {
-        state_is_the_fold_of_the_log(&data, group);
-    }
 }
 
 /// The base store, brought up to date with the log's suffix, holds what the whole log amounts to.
-fn state_is_the_fold_of_the_log(data: &Path, group: GroupId) {
-    let log = EmbeddedLog::open(&data.join("log"), wal::embedded::Options::default()).unwrap();
+fn state_is_the_fold_of_the_log(log: &dyn Log, data: &Path, group: GroupId) {
     let app: Arc<dyn Application> = if group == GroupId::METADATA {
         Arc::new(Metadata::new(GROUPS))
     } else {
@@ -283,13 +317,24 @@ fn state_is_the_fold_of_the_log(data: &Path, group: GroupId) {
     };
     let path = data.join("groups").join(group.to_string());
     let rocks = RocksBase::open(&path, &RocksShared::new(1 << 20, 1 << 20)).unwrap();
-    let [mut kept, mut folded] =
-        [rocks as Arc<dyn Base>, Arc::new(MemoryBase::new())].map(|base| {
-            let mut store = Store::open(base, app.schema(), Options::default()).unwrap();
-            runtime::fold(&*log, group, &mut store).unwrap();
-            store
-        });
-    assert_eq!(kept.applied(), folded.applied(), "{group}");
+    let [mut kept, mut folded] = [rocks as Arc<dyn Base>, Arc::new(MemoryBase::new())]
+        .map(|base| Store::open(base, app.schema(), Options::default()).unwrap());
+    // Records may come late from a broker.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        for store in [&mut kept, &mut folded] {
+            runtime::fold(log, group, store).unwrap();
+        }
+        if kept.applied().is_some() && kept.applied() == folded.applied() {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{group}: {:?}, and the log has {:?}",
+            kept.applied(),
+            folded.applied()
+        );
+    }
     let all = KeyRange::prefix(&[]);
     for family in Family::ALL {
         let kept = kept.scan(family, &all, usize::MAX, false).unwrap();

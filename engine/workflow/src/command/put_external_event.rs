@@ -64,7 +64,8 @@ pub(super) fn execute(
         .and_then(|info| info.return_type.as_ref());
     let content = match declared {
         Some(type_def) => {
-            value::ingress(type_def, content, &value::NoStructs).map_err(|error| {
+            let structs = spec::Structs::new(unit.context.global(), tenant);
+            value::ingress(type_def, content, &structs).map_err(|error| {
                 Rejection::invalid(format!(
                     "Invalid type for the content of ExternalEvent {def_name}: {error}"
                 ))

@@ -7,7 +7,7 @@ use runtime::{Context, Rejection};
 
 use super::{check_ancestors, split_wf_run_id};
 use crate::run::{Run, Unit, advance, start_thread, validate_inputs};
-use crate::{spec, value};
+use crate::spec;
 
 pub(super) fn execute(
     context: &mut Context<'_>,
@@ -89,12 +89,9 @@ pub(super) fn execute(
         }
     }
     let entrypoint = &spec.wf_spec.entrypoint_thread_name;
-    let inputs = validate_inputs(
-        spec.thread(entrypoint)?,
-        request.variables,
-        &value::NoStructs,
-    )
-    .map_err(Rejection::invalid)?;
+    let structs = spec::Structs::new(unit.context.global(), tenant);
+    let inputs = validate_inputs(spec.thread(entrypoint)?, request.variables, &structs)
+        .map_err(Rejection::invalid)?;
     let wf_run = WfRun {
         id: None,
         wf_spec_id: Some(spec.id()),

@@ -37,6 +37,16 @@ pub const EXTERNAL_EVENT_DEFS: u8 = 0x49;
 pub const WF_SPECS: u8 = 0x4A;
 /// Deleted WfSpecs, kept for the WfRuns that still run on them.
 pub const RETIRED_WF_SPECS: u8 = 0x4B;
+/// WorkflowEventDefs: tenant, name.
+pub const WORKFLOW_EVENT_DEFS: u8 = 0x4C;
+/// StructDefs: tenant, name, version.
+pub const STRUCT_DEFS: u8 = 0x4D;
+/// UserTaskDefs: tenant, name, version.
+pub const USER_TASK_DEFS: u8 = 0x4E;
+/// The highest version that a UserTaskDef ever had: tenant, name. Deletions do not lower it.
+pub const USER_TASK_DEF_MARKS: u8 = 0x4F;
+/// WorkflowMigrationPlans: tenant, name.
+pub const MIGRATION_PLANS: u8 = 0x50;
 
 /// Before each id of a child WfRun; above every kind, so that a run's own rows come first.
 pub(crate) const CHILD: u8 = 0xF0;
@@ -224,7 +234,7 @@ impl RunKey {
     }
 }
 
-/// A tenant-scoped definition that has no versions: TaskDef, ExternalEventDef; also the workers of a TaskDef.
+/// A tenant-scoped definition that has no versions, such as a TaskDef; also the workers of a TaskDef.
 pub fn named(table: u8, tenant: &str, name: &str) -> Bytes {
     KeyWriter::new().u8(table).str(tenant).str(name).finish()
 }
@@ -238,6 +248,17 @@ pub fn named_prefix(table: u8, tenant: &str, prefix: &str) -> KeyRange {
             .open_str(prefix)
             .finish(),
     )
+}
+
+/// One version of a definition whose versions have one number: StructDef, UserTaskDef.
+pub fn versioned(table: u8, tenant: &str, name: &str, version: i32) -> Bytes {
+    let mut key = KeyWriter::new();
+    key.u8(table).str(tenant).str(name).i32(version).finish()
+}
+
+/// All versions of such a definition, ascending.
+pub fn versions(table: u8, tenant: &str, name: &str) -> KeyRange {
+    KeyRange::prefix(&KeyWriter::new().u8(table).str(tenant).str(name).finish())
 }
 
 /// A cluster-scoped object.

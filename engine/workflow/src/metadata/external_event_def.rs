@@ -1,11 +1,11 @@
 //! PutExternalEventDef and DeleteExternalEventDef: mutable and unversioned (spec 01, section 5).
 
-use index::Family;
 use proto::littlehorse::{
     DeleteExternalEventDefRequest, ExternalEventDef, ExternalEventDefId, PutExternalEventDefRequest,
 };
 use runtime::{Context, Rejection};
 
+use super::definitions::Stored;
 use super::{check_name, store};
 use crate::key;
 use crate::time::timestamp;
@@ -22,8 +22,10 @@ pub(super) fn put(
         .as_mut()
         .and_then(|info| info.return_type.as_mut())
     {
-        value::settle(type_def, &value::NoStructs)
+        let definitions = Stored::new(context, tenant);
+        value::settle(type_def, &definitions)
             .map_err(|why| Rejection::invalid(format!("content_type: {why}")))?;
+        definitions.close()?;
     }
     let key = key::named(key::EXTERNAL_EVENT_DEFS, tenant, &request.name);
     let def = ExternalEventDef {
@@ -44,10 +46,5 @@ pub(super) fn delete(
 ) -> Result<(), Rejection> {
     let name = request.id.unwrap_or_default().name;
     let key = key::named(key::EXTERNAL_EVENT_DEFS, tenant, &name);
-    if context.get(Family::State, &key)?.is_none() {
-        return Err(Rejection::not_found(format!(
-            "ExternalEventDef {name} does not exist"
-        )));
-    }
-    Ok(context.delete(Family::State, key)?)
+    super::delete(context, key, &format!("ExternalEventDef {name}"))
 }

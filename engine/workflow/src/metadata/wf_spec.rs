@@ -1,10 +1,10 @@
 //! DeleteWfSpec (spec 01, section 12; spec 03, D35), and finding versions.
 
-use index::{Family, KeyRange};
+use index::Family;
 use proto::littlehorse::{DeleteWfSpecRequest, WfSpec, WfSpecId};
 use runtime::{Context, Rejection};
 
-use super::{find, store};
+use super::{find, last, store};
 use crate::key;
 use crate::time::timestamp_ms;
 
@@ -14,11 +14,7 @@ pub(super) fn latest(
     tenant: &str,
     name: &str,
 ) -> Result<Option<WfSpec>, Rejection> {
-    let range: KeyRange = key::wf_spec_versions(tenant, name, None);
-    match context.scan(Family::State, &range, 1, true)?.pop() {
-        Some((key, _)) => find(context, &key),
-        None => Ok(None),
-    }
+    last(context, &key::wf_spec_versions(tenant, name, None))
 }
 
 /// The version goes; the WfRuns that are on it go on with a retired copy.

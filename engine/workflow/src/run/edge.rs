@@ -49,7 +49,7 @@ pub(super) fn choose(
     .into())
 }
 
-/// Writes a variable where it is declared: in the thread, or the nearest ancestor that has it.
+/// Writes a variable where it is declared: see [`owner`](super::scope::owner).
 fn assign(
     unit: &mut Unit<'_, '_>,
     at: &At<'_>,
@@ -60,7 +60,7 @@ fn assign(
     let Some(owner) = owner else {
         return Err(Fault::var_sub(format!("Variable {name} is not in scope")).into());
     };
-    if let Some(row) = unit.find_variable_mut(at.run, owner, name)?
+    if let Some(row) = unit.find_variable_mut(owner.run(at.run), owner.thread, name)?
         && let Some(variable) = &mut row.variable
     {
         variable.value = Some(value);

@@ -241,7 +241,8 @@ fn end(
     let return_type = task_def
         .as_ref()
         .and_then(|def| def.return_type.as_ref()?.return_type.as_ref());
-    let report = fit(report, return_type);
+    let structs = spec::Structs::new(unit.context.global(), unit.tenant);
+    let report = fit(report, return_type, &structs);
     let masked = return_type.is_some_and(|type_def| type_def.masked);
     let row = unit.task_mut(run, guid)?;
     let Some(task_run) = &mut row.task_run else {
@@ -267,7 +268,11 @@ fn end(
 }
 
 /// Brings the output to the declared type, or turns the report into `TASK_OUTPUT_SERDE_ERROR` (spec 04, section 9.3).
-fn fit(mut report: Report, return_type: Option<&proto::littlehorse::TypeDefinition>) -> Report {
+fn fit(
+    mut report: Report,
+    return_type: Option<&proto::littlehorse::TypeDefinition>,
+    structs: &dyn value::StructDefs,
+) -> Report {
     let refused = match report.result.take() {
         Some(AttemptResult::Output(output)) => match value::json::check_output(&output) {
             Err(error) => Err(format!("The task's output is malformed: {error}")),
@@ -276,7 +281,7 @@ fn fit(mut report: Report, return_type: Option<&proto::littlehorse::TypeDefiniti
             }
             Ok(()) => match return_type {
                 None => Ok(Some(AttemptResult::Output(output))),
-                Some(type_def) => value::ingress(type_def, output, &value::NoStructs)
+                Some(type_def) => value::ingress(type_def, output, structs)
                     .map(|output| Some(AttemptResult::Output(output)))
                     .map_err(|error| {
                         format!(

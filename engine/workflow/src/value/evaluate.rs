@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use prost::Message;
 use proto::littlehorse::inline_struct_field_value::StructValue;
 use proto::littlehorse::type_definition::DefinedType;
 use proto::littlehorse::variable_assignment::expression::Operation;
@@ -20,6 +21,7 @@ use super::fault::{Fault, TypeError};
 use super::format;
 use super::ingress;
 use super::json;
+use super::limits::Spent;
 use super::operate::{self, Working};
 use super::path;
 use super::scope::Scope;
@@ -54,7 +56,7 @@ pub(super) fn finish<'a>(
 ) -> Result<Cow<'a, VariableValue>, Fault> {
     let value = match &assignment.path {
         None => value,
-        Some(Path::JsonPath(path)) => Cow::Owned(path::json::read(&value, path)?),
+        Some(Path::JsonPath(path)) => Cow::Owned(path::json::read(&value, path, scope)?),
         Some(Path::LhPath(path)) => {
             let steps = path::lh::steps(path, scope)?;
             Cow::Owned(path::lh::read(value.into_owned(), &steps, scope)?)
@@ -139,11 +141,13 @@ fn format_string(format: &FormatString, scope: &dyn Scope) -> Result<String, Fau
             kind_name(&template)
         )));
     };
-    let arguments: Vec<_> = format
-        .args
-        .iter()
-        .map(|argument| borrow(argument, scope))
-        .collect::<Result<_, _>>()?;
+    let mut spent = Spent::default();
+    let mut arguments = Vec::with_capacity(format.args.len());
+    for argument in &format.args {
+        let argument = borrow(argument, scope)?;
+        spent.add(argument.encoded_len())?;
+        arguments.push(argument);
+    }
     format::format(template, &arguments)
 }
 
@@ -174,13 +178,15 @@ fn struct_builder(builder: &StructBuilder, scope: &dyn Scope) -> Result<Variable
     let mut id = id.clone();
     structs::pin(&mut id, scope)?;
     let empty = InlineStructBuilder::default();
-    build_struct(&id, builder.value.as_ref().unwrap_or(&empty), scope)
+    let fields = builder.value.as_ref().unwrap_or(&empty);
+    build_struct(&id, fields, scope, &mut Spent::default())
 }
 
 fn build_struct(
     id: &StructDefId,
     builder: &InlineStructBuilder,
     scope: &dyn Scope,
+    spent: &mut Spent,
 ) -> Result<VariableValue, Fault> {
     let def = structs::find(id, scope)?;
     let mut fields = BTreeMap::new();
@@ -202,10 +208,13 @@ fn build_struct(
             None => return Err(failed(Fault::var_sub("it has no value"))),
             Some(StructValue::SimpleValue(assignment)) => {
                 let value = borrow(assignment, scope).map_err(failed)?;
+                spent.add(value.encoded_len())?;
                 coerce(&field_type, value.into_owned(), scope).map_err(failed)?
             }
             Some(StructValue::SubStructure(inner)) => match &field_type.defined_type {
-                Some(DefinedType::StructDefId(inner_id)) => build_struct(inner_id, inner, scope)?,
+                Some(DefinedType::StructDefId(inner_id)) => {
+                    build_struct(inner_id, inner, scope, spent)?
+                }
                 _ => return Err(failed(Fault::var_sub("it is no Struct"))),
             },
         };
@@ -229,8 +238,10 @@ fn build_struct(
 }
 
 fn map_builder(builder: &MapBuilder, scope: &dyn Scope) -> Result<VariableValue, Fault> {
-    let part = |assignment: &Option<VariableAssignment>, declared: Option<&TypeDefinition>| {
+    let mut spent = Spent::default();
+    let mut part = |assignment: &Option<VariableAssignment>, declared: Option<&TypeDefinition>| {
         let value = operand(assignment.as_ref(), scope)?.into_owned();
+        spent.add(value.encoded_len())?;
         match declared {
             Some(declared) => coerce(declared, value, scope),
             None => Ok(value),

@@ -6,6 +6,7 @@ use proto::littlehorse::VariableValue;
 use proto::littlehorse::variable_value::Value;
 
 use super::fault::Fault;
+use super::limits::Spent;
 use super::text::string_form;
 
 /// Most digits of either part of a number that a pattern can ask for.
@@ -22,6 +23,7 @@ pub(super) fn format<V: Borrow<VariableValue>>(
     let mut out = String::with_capacity(template.len());
     let mut symbols = template.char_indices().peekable();
     let mut quoted = false;
+    let mut spent = Spent::default();
     while let Some((start, symbol)) = symbols.next() {
         match symbol {
             '\'' if symbols.next_if(|(_, next)| *next == '\'').is_some() => out.push('\''),
@@ -41,7 +43,9 @@ pub(super) fn format<V: Borrow<VariableValue>>(
                     }
                 }
                 let end = end.ok_or_else(|| malformed(template, "'{' is not closed"))?;
+                let before = out.len();
                 placeholder(&mut out, &template[start + 1..end], arguments, template)?;
+                spent.add(out.len() - before)?;
             }
             other => out.push(other),
         }

@@ -19,7 +19,7 @@
 //! A [`Type`] is a `TypeDefinition` as rules see it: without masks, with NULL and "unknown", structs told apart by name.
 //! The table of [`Type::conversion`] serves both the static checks and the edge.
 //!
-//! Nothing here panics on any input, reads a clock, or has state.
+//! Nothing here panics on any input, reads a clock, or has state; [`limits`] says what an evaluation may cost.
 
 mod compare;
 mod condition;
@@ -30,6 +30,7 @@ mod fault;
 mod format;
 mod ingress;
 pub mod json;
+pub mod limits;
 pub mod mask;
 mod mutation;
 mod operate;
@@ -43,7 +44,11 @@ mod typing;
 mod walk;
 
 #[cfg(test)]
-mod testing;
+mod agreement_tests;
+#[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use condition::{condition, legacy_condition};
 pub use convert::{as_bool, as_double, as_int, as_text, coerce, to_primitive};

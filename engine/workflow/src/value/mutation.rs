@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use prost::Message;
 use proto::littlehorse::variable_mutation::node_output_source::Path;
 use proto::littlehorse::variable_mutation::{NodeOutputSource, RhsValue};
 use proto::littlehorse::variable_value::Value;
@@ -14,6 +15,7 @@ use super::convert::coerce;
 use super::evaluate::{evaluate, operation_of};
 use super::fault::{Fault, TypeError};
 use super::json;
+use super::limits::Spent;
 use super::operate::{Working, operate};
 use super::path;
 use super::path::json::JsonPath;
@@ -33,6 +35,7 @@ pub fn mutations(
         scope,
         writes: BTreeMap::new(),
     };
+    let mut spent = Spent::default();
     for mutation in mutations {
         let value = apply(mutation, &buffered).map_err(|fault| {
             let operation =
@@ -42,6 +45,7 @@ pub fn mutations(
                 mutation.lhs_name
             ))
         })?;
+        spent.add(value.encoded_len())?;
         buffered.writes.insert(mutation.lhs_name.clone(), value);
     }
     Ok(buffered.writes)
@@ -77,6 +81,10 @@ impl Scope for Buffered<'_> {
 
     fn node_output(&self, name: &str) -> Result<VariableValue, Fault> {
         self.scope.node_output(name)
+    }
+
+    fn json_path(&self, text: &str) -> Result<Arc<JsonPath>, Fault> {
+        self.scope.json_path(text)
     }
 
     fn completed_output(&self) -> Result<VariableValue, Fault> {
@@ -117,7 +125,7 @@ fn right_side(mutation: &VariableMutation, scope: &dyn Scope) -> Result<Variable
             let output = scope.completed_output()?;
             match path {
                 None => Ok(output),
-                Some(Path::Jsonpath(path)) => path::json::read(&output, path),
+                Some(Path::Jsonpath(path)) => path::json::read(&output, path, scope),
                 Some(Path::LhPath(path)) => {
                     let steps = path::lh::steps(path, scope)?;
                     path::lh::read(output, &steps, scope)
@@ -142,8 +150,8 @@ fn at_json_path(
             "JSONPath '{path}' is not possible on a {kind}"
         )));
     };
-    let parsed = JsonPath::parse(path)?;
-    let leaf = parsed.read(document.clone());
+    let parsed = scope.json_path(path)?;
+    let leaf = parsed.read(document.clone())?;
     let new = at_leaf(operation, leaf, rhs, scope)?;
     parsed.write(&mut document, json::from_nullable(&new))?;
     let text = document.to_string();

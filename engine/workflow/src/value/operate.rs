@@ -1,5 +1,6 @@
 //! Operators at run time (spec 02, section 9.3). Operands come by value and are changed in place.
 
+use prost::Message;
 use proto::littlehorse::variable_value::Value;
 use proto::littlehorse::{
     Array, Map, TypeDefinition, VariableMutationType, VariableType, VariableValue,
@@ -10,6 +11,7 @@ use super::compare::same_content;
 use super::convert::{as_bool, as_bytes, as_double, as_int, as_text, coerce, to_primitive};
 use super::fault::Fault;
 use super::json;
+use super::limits::Spent;
 use super::scope::StructDefs;
 use super::text::string_form;
 use super::types::{Type, kind_name, kind_of};
@@ -58,6 +60,12 @@ pub(super) fn operate(
     structs: &dyn StructDefs,
 ) -> Result<VariableValue, Fault> {
     use VariableMutationType as Op;
+    if matches!(operation, Op::Add | Op::Extend) {
+        // The only ones that make more than they are given.
+        let mut spent = Spent::default();
+        spent.add(bytes_of(&lhs))?;
+        spent.add(bytes_of(&rhs))?;
+    }
     let value = match operation {
         Op::Assign => return assign(&lhs, rhs, working, structs),
         Op::And => Value::Bool(logic(&lhs)? && logic(&rhs)?),
@@ -72,6 +80,15 @@ pub(super) fn operate(
         Op::RemoveKey => remove_key(lhs, &rhs)?,
     };
     Ok(VariableValue { value: Some(value) })
+}
+
+/// The size of what ADD and EXTEND put together.
+fn bytes_of(value: &VariableValue) -> usize {
+    match &value.value {
+        Some(Value::Int(_) | Value::Double(_) | Value::Bool(_)) | None => 0,
+        Some(Value::Str(text) | Value::JsonArr(text) | Value::JsonObj(text)) => text.len(),
+        Some(_) => value.encoded_len(),
+    }
 }
 
 fn unsupported(operation: VariableMutationType, lhs: &str, rhs: &VariableValue) -> Fault {

@@ -35,7 +35,8 @@ pub(super) fn operation_type(
         (Op::Pow, Type::Primitive(Int)) if rhs.same(&Type::DOUBLE) => return Ok(Type::DOUBLE),
         (Op::Pow, Type::Primitive(Int | Double)) => rhs.is_number(),
         (Op::Add | Op::Extend, Type::Primitive(Str)) => rhs.is_scalar(),
-        (Op::Add, Type::Primitive(JsonArr)) => true,
+        // Others have no place in JSON at run time, NULL included (section 9.3).
+        (Op::Add, Type::Primitive(JsonArr)) => matches!(rhs, Type::Primitive(_)),
         (Op::Extend, Type::Primitive(Bytes | JsonArr)) => rhs.same(lhs),
         (Op::RemoveIfPresent, Type::Primitive(JsonArr)) => rhs.is_scalar(),
         (Op::RemoveIndex, Type::Primitive(JsonArr) | Type::Array(_)) => rhs.is_number(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proto::littlehorse::{InlineStructDef, TypeDefinition, VariableValue};
 
 use super::fault::Fault;
+use super::path::json::JsonPath;
 
 /// Looks up StructDefs.
 pub trait StructDefs {
@@ -39,6 +40,14 @@ pub trait Scope: StructDefs {
 
     /// The output of the latest completed run of a node of the same thread; a fault (`has no output`) if it has none.
     fn node_output(&self, name: &str) -> Result<VariableValue, Fault>;
+
+    /// A JSONPath, parsed. A scope that knows the paths of its definition beforehand parses none.
+    ///
+    /// # Errors
+    /// It is no path.
+    fn json_path(&self, text: &str) -> Result<Arc<JsonPath>, Fault> {
+        Ok(Arc::new(JsonPath::parse(text)?))
+    }
 
     /// The output of the node whose edge is taken: the deprecated right side `node_output` of mutations (section 11.3).
     fn completed_output(&self) -> Result<VariableValue, Fault> {

@@ -14,46 +14,46 @@ use proto::littlehorse::{
 
 use super::{Fault, NodeType, Scope, StructDefs, TypeScope};
 
-pub(super) fn of(value: Value) -> VariableValue {
+pub(crate) fn of(value: Value) -> VariableValue {
     VariableValue { value: Some(value) }
 }
 
-pub(super) fn null() -> VariableValue {
+pub(crate) fn null() -> VariableValue {
     VariableValue { value: None }
 }
 
-pub(super) fn int(int: i64) -> VariableValue {
+pub(crate) fn int(int: i64) -> VariableValue {
     of(Value::Int(int))
 }
 
-pub(super) fn double(double: f64) -> VariableValue {
+pub(crate) fn double(double: f64) -> VariableValue {
     of(Value::Double(double))
 }
 
-pub(super) fn boolean(bool: bool) -> VariableValue {
+pub(crate) fn boolean(bool: bool) -> VariableValue {
     of(Value::Bool(bool))
 }
 
-pub(super) fn text(text: &str) -> VariableValue {
+pub(crate) fn text(text: &str) -> VariableValue {
     of(Value::Str(text.to_owned()))
 }
 
-pub(super) fn obj(text: &str) -> VariableValue {
+pub(crate) fn obj(text: &str) -> VariableValue {
     of(Value::JsonObj(text.to_owned()))
 }
 
-pub(super) fn arr(text: &str) -> VariableValue {
+pub(crate) fn arr(text: &str) -> VariableValue {
     of(Value::JsonArr(text.to_owned()))
 }
 
-pub(super) fn time(seconds: i64, nanos: i32) -> VariableValue {
+pub(crate) fn time(seconds: i64, nanos: i32) -> VariableValue {
     of(Value::UtcTimestamp(prost_types::Timestamp {
         seconds,
         nanos,
     }))
 }
 
-pub(super) fn list(
+pub(crate) fn list(
     element: TypeDefinition,
     items: impl IntoIterator<Item = VariableValue>,
 ) -> VariableValue {
@@ -63,14 +63,14 @@ pub(super) fn list(
     }))
 }
 
-pub(super) fn untyped_list(items: impl IntoIterator<Item = VariableValue>) -> VariableValue {
+pub(crate) fn untyped_list(items: impl IntoIterator<Item = VariableValue>) -> VariableValue {
     of(Value::Array(Array {
         items: items.into_iter().collect(),
         element_type: None,
     }))
 }
 
-pub(super) fn dict(
+pub(crate) fn dict(
     types: Option<(TypeDefinition, TypeDefinition)>,
     entries: impl IntoIterator<Item = (VariableValue, VariableValue)>,
 ) -> VariableValue {
@@ -88,14 +88,14 @@ pub(super) fn dict(
     of(Value::Map(Map { entries, map_type }))
 }
 
-pub(super) fn prim(kind: VariableType) -> TypeDefinition {
+pub(crate) fn prim(kind: VariableType) -> TypeDefinition {
     TypeDefinition {
         defined_type: Some(DefinedType::PrimitiveType(kind.into())),
         masked: false,
     }
 }
 
-pub(super) fn array_of(element: TypeDefinition) -> TypeDefinition {
+pub(crate) fn array_of(element: TypeDefinition) -> TypeDefinition {
     let defined = DefinedType::InlineArrayDef(Box::new(InlineArrayDef {
         array_type: Some(Box::new(element)),
     }));
@@ -105,7 +105,7 @@ pub(super) fn array_of(element: TypeDefinition) -> TypeDefinition {
     }
 }
 
-pub(super) fn map_of(key: TypeDefinition, value: TypeDefinition) -> TypeDefinition {
+pub(crate) fn map_of(key: TypeDefinition, value: TypeDefinition) -> TypeDefinition {
     let def = InlineMapDef {
         key_type: Some(Box::new(key)),
         value_type: Some(Box::new(value)),
@@ -116,29 +116,29 @@ pub(super) fn map_of(key: TypeDefinition, value: TypeDefinition) -> TypeDefiniti
     }
 }
 
-pub(super) fn source(source: Source) -> VariableAssignment {
+pub(crate) fn source(source: Source) -> VariableAssignment {
     VariableAssignment {
         source: Some(source),
         ..VariableAssignment::default()
     }
 }
 
-pub(super) fn literal(value: VariableValue) -> VariableAssignment {
+pub(crate) fn literal(value: VariableValue) -> VariableAssignment {
     source(Source::LiteralValue(value))
 }
 
-pub(super) fn var(name: &str) -> VariableAssignment {
+pub(crate) fn var(name: &str) -> VariableAssignment {
     source(Source::VariableName(name.to_owned()))
 }
 
-pub(super) fn at(assignment: VariableAssignment, path: &str) -> VariableAssignment {
+pub(crate) fn at(assignment: VariableAssignment, path: &str) -> VariableAssignment {
     VariableAssignment {
         path: Some(Path::JsonPath(path.to_owned())),
         ..assignment
     }
 }
 
-pub(super) fn cast(assignment: VariableAssignment, kind: VariableType) -> VariableAssignment {
+pub(crate) fn cast(assignment: VariableAssignment, kind: VariableType) -> VariableAssignment {
     VariableAssignment {
         target_type: Some(prim(kind)),
         ..assignment
@@ -157,7 +157,7 @@ fn expression(
     })))
 }
 
-pub(super) fn op(
+pub(crate) fn op(
     lhs: VariableAssignment,
     operation: VariableMutationType,
     rhs: VariableAssignment,
@@ -165,7 +165,7 @@ pub(super) fn op(
     expression(lhs, Operation::MutationType(operation.into()), rhs)
 }
 
-pub(super) fn compared(
+pub(crate) fn compared(
     lhs: VariableAssignment,
     comparator: Comparator,
     rhs: VariableAssignment,
@@ -175,15 +175,15 @@ pub(super) fn compared(
 
 /// A thread for tests: typed variables with values, node outputs, StructDefs.
 #[derive(Default)]
-pub(super) struct Thread {
-    pub(super) variables: BTreeMap<String, (TypeDefinition, VariableValue)>,
-    pub(super) outputs: BTreeMap<String, VariableValue>,
-    pub(super) nodes: BTreeMap<String, NodeType>,
-    pub(super) structs: BTreeMap<(String, i32), Arc<InlineStructDef>>,
+pub(crate) struct Thread {
+    pub(crate) variables: BTreeMap<String, (TypeDefinition, VariableValue)>,
+    pub(crate) outputs: BTreeMap<String, VariableValue>,
+    pub(crate) nodes: BTreeMap<String, NodeType>,
+    pub(crate) structs: BTreeMap<(String, i32), Arc<InlineStructDef>>,
 }
 
 impl Thread {
-    pub(super) fn with(mut self, name: &str, kind: TypeDefinition, value: VariableValue) -> Thread {
+    pub(crate) fn with(mut self, name: &str, kind: TypeDefinition, value: VariableValue) -> Thread {
         self.variables.insert(name.to_owned(), (kind, value));
         self
     }

@@ -9,10 +9,12 @@ use proto::littlehorse::variable_mutation::node_output_source::Path as OutputPat
 use proto::littlehorse::variable_mutation::{NodeOutputSource, RhsValue};
 use proto::littlehorse::{
     InlineStructBuilder, LegacyEdgeCondition, LhPath, VariableAssignment, VariableMutation,
+    VariableValue,
 };
 
 use super::definition::settle;
 use super::fault::TypeError;
+use super::ingress::ingress_untyped;
 use super::scope::StructDefs;
 use super::structs;
 
@@ -23,6 +25,8 @@ pub struct Used {
     pub variables: BTreeSet<String>,
     /// Nodes whose output is read by name.
     pub nodes: BTreeSet<String>,
+    /// JSONPaths, read and written.
+    pub json_paths: BTreeSet<String>,
 }
 
 impl Used {
@@ -66,8 +70,10 @@ impl Used {
                 .for_each(|part| self.assignment(part)),
             Some(Source::LiteralValue(_)) | None => {}
         }
-        if let Some(Path::LhPath(path)) = &assignment.path {
-            self.path(path);
+        match &assignment.path {
+            Some(Path::LhPath(path)) => self.path(path),
+            Some(Path::JsonPath(path)) => drop(self.json_paths.insert(path.clone())),
+            None => {}
         }
     }
 
@@ -102,20 +108,25 @@ impl Used {
     pub fn mutation(&mut self, mutation: &VariableMutation) {
         self.variables.insert(mutation.lhs_name.clone());
         mutation.lhs_lh_path.iter().for_each(|path| self.path(path));
+        self.json_paths.extend(mutation.lhs_json_path.clone());
         match &mutation.rhs_value {
             Some(RhsValue::RhsAssignment(assignment)) => self.assignment(assignment),
             Some(RhsValue::NodeOutput(NodeOutputSource {
                 path: Some(OutputPath::LhPath(path)),
             })) => self.path(path),
+            Some(RhsValue::NodeOutput(NodeOutputSource {
+                path: Some(OutputPath::Jsonpath(path)),
+            })) => drop(self.json_paths.insert(path.clone())),
             Some(RhsValue::NodeOutput(_) | RhsValue::LiteralValue(_)) | None => {}
         }
     }
 }
 
-/// Brings an assignment to its stored form: StructDefs pinned, types of casts and map builders settled, at every depth.
+/// Brings an assignment to its stored form: StructDefs pinned, types of casts and map builders settled, JSON compact, at
+/// every depth.
 ///
 /// # Errors
-/// As [`settle`].
+/// As [`settle`] and [`ingress_untyped`].
 pub fn settle_assignment(
     assignment: &mut VariableAssignment,
     structs: &dyn StructDefs,
@@ -167,10 +178,15 @@ pub fn settle_assignment(
                 .flat_map(|entry| entry.key.iter_mut().chain(&mut entry.value))
                 .try_for_each(inner)
         }
-        Some(Source::VariableName(_) | Source::LiteralValue(_) | Source::NodeOutput(_)) | None => {
-            Ok(())
-        }
+        Some(Source::LiteralValue(literal)) => settle_literal(literal),
+        Some(Source::VariableName(_) | Source::NodeOutput(_)) | None => Ok(()),
     }
+}
+
+/// JSON in its compact form, so that definitions which say the same are equal.
+fn settle_literal(literal: &mut VariableValue) -> Result<(), TypeError> {
+    *literal = ingress_untyped(std::mem::take(literal))?;
+    Ok(())
 }
 
 fn settle_path(path: &mut LhPath, structs: &dyn StructDefs) -> Result<(), TypeError> {
@@ -210,7 +226,8 @@ pub fn settle_mutation(
         Some(RhsValue::NodeOutput(NodeOutputSource {
             path: Some(OutputPath::LhPath(path)),
         })) => settle_path(path, structs),
-        Some(RhsValue::NodeOutput(_) | RhsValue::LiteralValue(_)) | None => Ok(()),
+        Some(RhsValue::LiteralValue(literal)) => settle_literal(literal),
+        Some(RhsValue::NodeOutput(_)) | None => Ok(()),
     }
 }
 

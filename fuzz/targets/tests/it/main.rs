@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use ironhorse_fuzz_targets::TARGETS;
+use ironhorse_fuzz_targets::{TARGETS, put_and_run, seed};
 
 #[test]
 fn no_input_of_the_corpus_finds_anything() {
@@ -24,4 +24,16 @@ fn no_input_of_the_corpus_finds_anything() {
         }
         assert!(fed > 0, "no corpus for {}", target.name);
     }
+}
+
+#[test]
+fn most_made_up_wf_specs_are_accepted_and_run() {
+    let (mut put, mut accepted) = (0, 0);
+    for number in 0..400 {
+        let tried = put_and_run(&seed::noise(number, 1500));
+        put += tried.put;
+        accepted += tried.accepted;
+    }
+    println!("of {put} WfSpecs {accepted} were accepted");
+    assert!(accepted * 10 >= put * 3, "{accepted} of {put}");
 }

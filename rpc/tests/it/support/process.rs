@@ -22,11 +22,17 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts a server on ports that the system chooses.
     pub fn spawn(data_dir: &Path, groups: u16) -> ServerProcess {
+        ServerProcess::spawn_with(data_dir, groups, &[])
+    }
+
+    /// The same, with more flags.
+    pub fn spawn_with(data_dir: &Path, groups: u16, flags: &[&str]) -> ServerProcess {
         let mut child = Command::new(BINARY)
             .args(["server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .args(["--log-format", "json", "--groups", &groups.to_string()])
             .arg("--data-dir")
             .arg(data_dir)
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

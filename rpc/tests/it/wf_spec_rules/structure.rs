@@ -4,9 +4,9 @@ use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::type_definition::DefinedType;
 use proto::littlehorse::{
-    EntrypointNode, Node, SearchWfSpecRequest, SleepNode, StructDefId, TaskNode, ThrowEventNode,
-    VariableAssignment, VariableMutation, VariableMutationType, VariableType,
-    WfRunVariableAccessLevel,
+    EntrypointNode, Node, PutWorkflowEventDefRequest, SearchWfSpecRequest, SleepNode, StructDefId,
+    TaskNode, ThrowEventNode, VariableAssignment, VariableMutation, VariableMutationType,
+    VariableType, WfRunVariableAccessLevel, WorkflowEventDefId,
 };
 use tonic::Code;
 
@@ -219,20 +219,23 @@ async fn what_is_not_built_says_so() {
     let mut server = Fixture::start().await;
     let client = &mut server.client;
     prepare(client).await;
-    for (request, words) in [
-        (
-            one(Kind::UserTask(Box::default())),
-            ["main", "node 1", "USER_TASK"],
-        ),
-        (
-            one(Kind::ThrowEvent(ThrowEventNode::default())),
-            ["main", "node 1", "THROW_EVENT"],
-        ),
-    ] {
-        let answer = client.put_wf_spec(request).await;
-        refused(answer, Code::Unimplemented, &words);
-    }
-    // An INHERITED variable is refused as long as it cannot be right; the rest is not built.
+    let def = PutWorkflowEventDefRequest {
+        name: "thrown".to_owned(),
+        ..PutWorkflowEventDefRequest::default()
+    };
+    client.put_workflow_event_def(def).await.unwrap();
+    let throw = ThrowEventNode {
+        event_def_id: Some(WorkflowEventDefId {
+            name: "thrown".to_owned(),
+        }),
+        content: Some(literal(int(1))),
+    };
+    let answer = client.put_wf_spec(one(Kind::ThrowEvent(throw))).await;
+    refused(
+        answer,
+        Code::Unimplemented,
+        &["main", "node 1", "THROW_EVENT"],
+    );
     let inherited = changed(|spec| {
         let mut def = private(var_def("up", VariableType::Int));
         def.access_level = WfRunVariableAccessLevel::InheritedVar.into();

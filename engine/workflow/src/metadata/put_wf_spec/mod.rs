@@ -2,17 +2,20 @@
 
 mod normalize;
 mod returns;
-mod typing;
+mod rule;
+mod rules;
+mod scope;
 mod unbuilt;
-mod validate;
 mod version;
 
 use proto::littlehorse::{MetadataStatus, PutWfSpecRequest, WfSpec, WfSpecId};
 use runtime::{Context, Rejection};
 
-use super::{check_name, find, store, wf_spec};
+use super::definitions::{Definitions, Stored};
+use super::{check_name, store, wf_spec};
 use crate::key;
 use crate::time::timestamp;
+use rule::Findings;
 
 pub(super) fn execute(
     context: &mut Context<'_>,
@@ -37,15 +40,16 @@ pub(super) fn execute(
         migration: None,
         parent_wf_spec: request.parent_wf_spec,
     };
-    normalize::wf_spec(&mut new).map_err(Rejection::invalid)?;
-    let lookup = Stored { context, tenant };
-    validate::wf_spec(&new, &lookup)?;
+    let definitions = Stored::new(context, tenant);
+    let refused = check(&mut new, &definitions);
+    let output_differs = refused.is_ok()
+        && latest
+            .as_ref()
+            .is_some_and(|latest| returns::differ(&new, latest, &definitions));
+    definitions.close()?;
+    refused?;
     unbuilt::refuse(&new)?;
-    version::freeze(&mut new, latest.as_ref()).map_err(Rejection::invalid)?;
-    let output_differs = match &latest {
-        Some(latest) => returns::differ(&new, latest, &lookup)?,
-        None => false,
-    };
+    version::freeze(&mut new, latest.as_ref())?;
     let decided = match version::decide(&new, latest.as_ref(), output_differs, allowed)? {
         version::Decision::Unchanged(stored) => return Ok(stored),
         version::Decision::Create(id) => id,
@@ -62,31 +66,18 @@ pub(super) fn execute(
     Ok(new)
 }
 
-/// Definitions that a WfSpec refers to.
-struct Stored<'a, 'c> {
-    context: &'a Context<'c>,
-    tenant: &'a str,
+/// Brings a WfSpec to its stored form, and holds it to the rules of section 10.
+///
+/// # Errors
+/// It breaks some of them: the message says which.
+fn check(wf_spec: &mut WfSpec, definitions: &dyn Definitions) -> Result<(), Rejection> {
+    let mut findings = Findings::default();
+    normalize::wf_spec(wf_spec, definitions, &mut findings);
+    if !findings.any() {
+        rules::check(wf_spec, definitions, &mut findings);
+    }
+    findings.close()
 }
 
-impl validate::Lookup for Stored<'_, '_> {
-    fn task_def(&self, name: &str) -> Result<Option<proto::littlehorse::TaskDef>, Rejection> {
-        find(self.context, &key::named(key::TASK_DEFS, self.tenant, name))
-    }
-
-    fn external_event_def(
-        &self,
-        name: &str,
-    ) -> Result<Option<proto::littlehorse::ExternalEventDef>, Rejection> {
-        find(
-            self.context,
-            &key::named(key::EXTERNAL_EVENT_DEFS, self.tenant, name),
-        )
-    }
-
-    fn wf_spec(&self, name: &str, major: i32, revision: i32) -> Result<Option<WfSpec>, Rejection> {
-        find(
-            self.context,
-            &key::wf_spec(self.tenant, name, major, revision),
-        )
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! What a thread returns: its EXIT nodes agree on it, and who runs it sees it change (spec 01, sections 9.5 and 10.3).
 
 use proto::littlehorse::{ThreadSpec, WfSpec, exit_node, node};
-use runtime::Rejection;
 
-use super::typing::Scope;
-use super::validate::{Broken, Lookup};
+use super::super::definitions::Definitions;
+use super::rule::Rule;
+use super::scope::Scope;
 use crate::value::{Type, TypeScope, assignment_type};
 
 /// What a thread gives when it completes.
@@ -19,7 +19,7 @@ impl Returns {
     ///
     /// # Errors
     /// They do not agree. A type that is known only at run time agrees with every type.
-    pub(super) fn of(thread: &ThreadSpec, scope: &dyn TypeScope) -> Result<Returns, String> {
+    pub(super) fn of(thread: &ThreadSpec, scope: &dyn TypeScope) -> Result<Returns, Rule> {
         let mut agreed: Option<(&str, Returns)> = None;
         for (name, node) in &thread.nodes {
             let Some(node::Node::Exit(exit)) = &node.node else {
@@ -28,9 +28,14 @@ impl Returns {
             let returns = match &exit.result {
                 Some(exit_node::Result::FailureDef(_)) => continue,
                 None => Returns::Void,
-                Some(exit_node::Result::ReturnContent(content)) => Returns::Typed(
-                    assignment_type(content, scope).map_err(|error| error.to_string())?,
-                ),
+                Some(exit_node::Result::ReturnContent(content)) => {
+                    Returns::Typed(assignment_type(content, scope).map_err(|error| {
+                        Rule::AssignmentFits {
+                            field: format!("return_content of node {name}"),
+                            error,
+                        }
+                    })?)
+                }
             };
             agreed = Some(match agreed {
                 None => (name, returns),
@@ -40,11 +45,12 @@ impl Returns {
         Ok(agreed.map_or(Returns::Void, |(_, returns)| returns))
     }
 
-    fn agree(self, here: &str, other: Returns, there: &str) -> Result<Returns, String> {
+    fn agree(self, here: &str, other: Returns, there: &str) -> Result<Returns, Rule> {
         let void = |void: &str, other: &str| {
-            Err(format!(
-                "node {void} returns void and node {other} returns non-void"
-            ))
+            Err(Rule::ExitsReturnAllOrNothing {
+                void: void.to_owned(),
+                other: other.to_owned(),
+            })
         };
         match (self, other) {
             (Returns::Void, Returns::Void) => Ok(Returns::Void),
@@ -53,9 +59,9 @@ impl Returns {
             (Returns::Typed(Type::Unknown), other) => Ok(other),
             (own, Returns::Typed(Type::Unknown)) => Ok(own),
             (Returns::Typed(a), Returns::Typed(b)) if a.same(&b) => Ok(Returns::Typed(a)),
-            (Returns::Typed(a), Returns::Typed(b)) => Err(format!(
-                "its EXIT nodes returned different output types: node {here} {a} and node {there} {b}"
-            )),
+            (Returns::Typed(a), Returns::Typed(b)) => Err(Rule::ExitsReturnOneType(format!(
+                "node {here} {a} and node {there} {b}"
+            ))),
         }
     }
 
@@ -70,18 +76,15 @@ impl Returns {
 }
 
 /// Whether the entrypoints of two versions return different things, by the definitions that exist now.
-pub(super) fn differ(a: &WfSpec, b: &WfSpec, lookup: &dyn Lookup) -> Result<bool, Rejection> {
-    Ok(!of_entrypoint(a, lookup)?.same(&of_entrypoint(b, lookup)?))
+pub(super) fn differ(a: &WfSpec, b: &WfSpec, definitions: &dyn Definitions) -> bool {
+    !of_entrypoint(a, definitions).same(&of_entrypoint(b, definitions))
 }
 
-fn of_entrypoint(wf_spec: &WfSpec, lookup: &dyn Lookup) -> Result<Returns, Rejection> {
+fn of_entrypoint(wf_spec: &WfSpec, definitions: &dyn Definitions) -> Returns {
     let Some(thread) = wf_spec.thread_specs.get(&wf_spec.entrypoint_thread_name) else {
-        return Ok(Returns::Void);
+        return Returns::Void;
     };
-    match Scope::new(wf_spec, thread, lookup) {
-        // What a stored version refers to may have changed since: then nobody knows.
-        Ok(scope) => Ok(Returns::of(thread, &scope).unwrap_or(Returns::Typed(Type::Unknown))),
-        Err(Broken::Defect(rejection)) => Err(rejection),
-        Err(Broken::Rule(_)) => Ok(Returns::Typed(Type::Unknown)),
-    }
+    // What a stored version refers to may have changed since: then nobody knows.
+    let scope = Scope::new(wf_spec, thread, definitions);
+    Returns::of(thread, &scope).unwrap_or(Returns::Typed(Type::Unknown))
 }

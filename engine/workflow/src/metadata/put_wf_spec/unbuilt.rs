@@ -1,6 +1,6 @@
 //! What a WfSpec may hold by the rules, and this version cannot run yet. Each line goes with the issue that builds it.
 
-use proto::littlehorse::{WfRunVariableAccessLevel, WfSpec, node};
+use proto::littlehorse::{WfSpec, node};
 use runtime::{Rejection, RejectionCode};
 
 pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
@@ -11,14 +11,6 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
                 format!("ThreadSpec {thread_name}: {what} cannot be run by this version yet"),
             ))
         };
-        let inherited = |access| access == WfRunVariableAccessLevel::InheritedVar;
-        if thread
-            .variable_defs
-            .iter()
-            .any(|def| inherited(def.access_level()))
-        {
-            return unbuilt("an INHERITED variable".to_owned());
-        }
         for (name, node) in &thread.nodes {
             match &node.node {
                 Some(

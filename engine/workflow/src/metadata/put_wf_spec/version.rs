@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use proto::littlehorse::type_definition::DefinedType;
 use proto::littlehorse::{
     AllowedUpdateType, ThreadSpec, ThreadVarDef, TypeDefinition, WfRunVariableAccessLevel, WfSpec,
     WfSpecId,
 };
-use runtime::Rejection;
+
+use super::rule::Rule;
 
 /// The variable that threads get their input by is declared by many.
 const INPUT: &str = "INPUT";
@@ -53,7 +55,7 @@ fn required(wf_spec: &WfSpec) -> Vec<&ThreadVarDef> {
 }
 
 /// Computes the frozen variables, and holds the new definitions to those of the version before.
-pub(super) fn freeze(new: &mut WfSpec, latest: Option<&WfSpec>) -> Result<(), String> {
+pub(super) fn freeze(new: &mut WfSpec, latest: Option<&WfSpec>) -> Result<(), Rule> {
     let mut frozen: BTreeMap<String, ThreadVarDef> = BTreeMap::new();
     for def in required(new).into_iter().chain(public(new)) {
         if name(def) != INPUT {
@@ -62,13 +64,12 @@ pub(super) fn freeze(new: &mut WfSpec, latest: Option<&WfSpec>) -> Result<(), St
     }
     for before in latest.iter().flat_map(|latest| &latest.frozen_variables) {
         match variables(new).find(|def| name(def) == name(before)) {
-            Some(def) if type_of(def) != type_of(before) => {
-                return Err(format!(
-                    "Variable {} is frozen with type {} by an earlier version, and cannot become {}",
-                    name(before),
-                    type_of(before).map_or_else(String::new, crate::value::type_name),
-                    type_of(def).map_or_else(String::new, crate::value::type_name),
-                ));
+            Some(def) if unversioned(type_of(def)) != unversioned(type_of(before)) => {
+                return Err(Rule::FrozenVariableKeepsType {
+                    variable: name(before).to_owned(),
+                    before: type_of(before).map_or_else(String::new, crate::value::type_name),
+                    after: type_of(def).map_or_else(String::new, crate::value::type_name),
+                });
             }
             Some(_) => {}
             None => {
@@ -78,6 +79,26 @@ pub(super) fn freeze(new: &mut WfSpec, latest: Option<&WfSpec>) -> Result<(), St
     }
     new.frozen_variables = frozen.into_values().collect();
     Ok(())
+}
+
+/// A type without the versions of its StructDefs, which may evolve under a frozen variable.
+fn unversioned(definition: Option<&TypeDefinition>) -> Option<TypeDefinition> {
+    fn clear(definition: &mut TypeDefinition) {
+        match &mut definition.defined_type {
+            Some(DefinedType::StructDefId(id)) => id.version = 0,
+            Some(DefinedType::InlineArrayDef(def)) => {
+                def.array_type.iter_mut().for_each(|part| clear(part));
+            }
+            Some(DefinedType::InlineMapDef(def)) => {
+                let parts = def.key_type.iter_mut().chain(&mut def.value_type);
+                parts.for_each(|part| clear(part));
+            }
+            _ => {}
+        }
+    }
+    let mut definition = definition?.clone();
+    clear(&mut definition);
+    Some(definition)
 }
 
 /// Equal but for version and creation time.
@@ -112,7 +133,7 @@ pub(super) fn decide(
     latest: Option<&WfSpec>,
     output_differs: bool,
     allowed: AllowedUpdateType,
-) -> Result<Decision, Rejection> {
+) -> Result<Decision, Rule> {
     let name = new.id.clone().unwrap_or_default().name;
     let Some(latest) = latest else {
         return Ok(Decision::Create(WfSpecId {
@@ -126,12 +147,8 @@ pub(super) fn decide(
     }
     let at = latest.id.clone().unwrap_or_default();
     match (allowed, is_breaking(new, latest, output_differs)) {
-        (AllowedUpdateType::NoUpdates, _) => {
-            Err(Rejection::already_exists("WfSpec already exists."))
-        }
-        (AllowedUpdateType::MinorRevisionUpdates, true) => Err(Rejection::precondition(
-            "The resulting WfSpec has a breaking change.",
-        )),
+        (AllowedUpdateType::NoUpdates, _) => Err(Rule::UpdatesAreAllowed),
+        (AllowedUpdateType::MinorRevisionUpdates, true) => Err(Rule::BreakingUpdatesAreAllowed),
         (_, true) => Ok(Decision::Create(WfSpecId {
             name,
             major_version: at.major_version + 1,

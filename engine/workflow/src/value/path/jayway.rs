@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::json::{Function, Segment};
+use crate::value::limits::{MAX_DEEP_SCANS, MAX_PATH_BYTES, MAX_PATH_NESTING, MAX_UNIONS};
 
 /// A path taken apart.
 pub(super) struct Parts {
@@ -26,6 +27,7 @@ pub(super) fn parse(text: &str) -> Result<Parts, String> {
     if text.is_empty() {
         return Err("the path is empty".to_owned());
     }
+    check_cost(text)?;
     let mut parts = Parts {
         prefix: Vec::new(),
         tail: String::new(),
@@ -46,6 +48,49 @@ pub(super) fn parse(text: &str) -> Result<Parts, String> {
         rest = step(rest, &mut parts)?;
     }
     Ok(parts)
+}
+
+/// Refuses what would be costly to parse or to follow, by the text alone.
+fn check_cost(text: &str) -> Result<(), String> {
+    if text.len() > MAX_PATH_BYTES {
+        return Err(format!("it is longer than {MAX_PATH_BYTES} bytes"));
+    }
+    let (mut depth, mut scans, mut unions, mut selectors) = (0_usize, 0, 1_usize, 1_usize);
+    let mut quote = None;
+    let mut symbols = text.chars().peekable();
+    while let Some(symbol) = symbols.next() {
+        match (quote, symbol) {
+            (Some(_), '\\') => drop(symbols.next()),
+            (Some(mark), symbol) if symbol == mark => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(symbol),
+            (None, '[' | '(') => {
+                depth += 1;
+                selectors = 1;
+            }
+            (None, ']' | ')') => {
+                depth = depth.saturating_sub(1);
+                unions = unions.saturating_mul(std::mem::replace(&mut selectors, 1));
+            }
+            (None, ',') => selectors += 1,
+            (None, '.') if symbols.peek() == Some(&'.') => scans += 1,
+            // A negation in a filter recurses, too.
+            (None, '!') if symbols.peek() == Some(&'!') => {
+                return Err("a negation of a negation".to_owned());
+            }
+            _ => {}
+        }
+        if depth > MAX_PATH_NESTING {
+            return Err(format!("it nests more than {MAX_PATH_NESTING} levels"));
+        }
+    }
+    if scans > MAX_DEEP_SCANS {
+        return Err(format!("it has more than {MAX_DEEP_SCANS} deep scan"));
+    }
+    if unions > MAX_UNIONS {
+        return Err(format!("its unions select more than {MAX_UNIONS} times"));
+    }
+    Ok(())
 }
 
 fn step<'t>(rest: &'t str, parts: &mut Parts) -> Result<&'t str, String> {
@@ -276,6 +321,10 @@ fn rewrite_filter(filter: &str, uses_root: &mut bool) -> Result<String, String> 
             '@' | '$' => {
                 *uses_root |= symbol == '$';
                 let (query, after) = rewrite_query(rest)?;
+                // It would be followed once for each candidate.
+                if symbol == '$' && query.contains(['*', ':', '?', ',']) | query.contains("..") {
+                    return Err("a filter refers to more than one place from the root".to_owned());
+                }
                 out.push_str(&query);
                 rest = after;
             }
