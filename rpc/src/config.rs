@@ -42,6 +42,10 @@ pub struct Config {
     pub checkpoint_log_mib: u64,
     /// A checkpoint of each group is made when the last one is this many seconds old. None is kept longer than twice this.
     pub checkpoint_age_seconds: u64,
+    /// A segment of the log takes no more when its first record is this many seconds old, so that it can be removed.
+    pub log_segment_age_seconds: u64,
+    /// Whether tables and the log are compressed. Off for tests that look for bytes in files; what is there stays readable.
+    pub compression: bool,
     /// `HOST:PORT` of Kafka brokers, separated by commas; unset: the embedded log.
     pub kafka: Option<String>,
     /// Begins the names of all topics: one for each cluster of Ironhorse on these brokers. Needed with `kafka`.
@@ -77,6 +81,8 @@ impl Default for Config {
             erase_after_seconds: 24 * 3600,
             checkpoint_log_mib: 256,
             checkpoint_age_seconds: 1800,
+            log_segment_age_seconds: 3600,
+            compression: true,
             kafka: None,
             cluster_id: None,
             kafka_replication: 3,

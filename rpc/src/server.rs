@@ -97,11 +97,17 @@ impl Server {
                 outlet: Arc::new(OnRuntime(tokio::runtime::Handle::current())),
                 ..EngineOptions::default()
             };
-            let erase_after = Duration::from_secs(config.erase_after_seconds);
-            move || {
-                let shared = Shared::new(half, 16 << 20).erase_after(erase_after);
-                open_engine(&dir, &shared, schedule, kafka, &options)
+            let mut shared = Shared::new(half, 16 << 20)
+                .erase_after(Duration::from_secs(config.erase_after_seconds));
+            let mut log = Options {
+                segment_age: Duration::from_secs(config.log_segment_age_seconds),
+                ..Options::default()
+            };
+            if !config.compression {
+                shared = shared.uncompressed();
+                log.compress_bytes = usize::MAX;
             }
+            move || open_engine(&dir, &shared, log, schedule, kafka, &options)
         })
         .await
         .map_err(|e| fail(&e))??;
@@ -207,6 +213,7 @@ impl Server {
 fn open_engine(
     dir: &DataDir,
     shared: &Shared,
+    log: Options,
     schedule: Schedule,
     kafka: Option<wal_kafka::Options>,
     options: &EngineOptions,
@@ -238,7 +245,7 @@ fn open_engine(
         let log = open_kafka(kafka, ids.iter().copied()).map_err(|error| fail(&error))?;
         (Arc::clone(&log) as Arc<dyn wal::Log>, Kept::Kafka(log))
     } else {
-        let log = open_log(dir, ids.iter().copied().zip(&bases))?;
+        let log = open_log(dir, ids.iter().copied().zip(&bases), log)?;
         let stores = Stores::new(dir, &log, &bases, shared.clone());
         let upkeep = Upkeep::start(Arc::clone(&stores), schedule)
             .map_err(|error| ServerError(format!("checkpoints: {error}")))?;
@@ -291,6 +298,7 @@ pub(crate) const RESTORE: &str = "restore the whole data directory from one back
 fn open_log<'a>(
     dir: &DataDir,
     bases: impl Iterator<Item = (GroupId, &'a Arc<RocksBase>)>,
+    options: Options,
 ) -> Result<Arc<EmbeddedLog>, ServerError> {
     let mut ahead = None;
     for (id, base) in bases {
@@ -301,7 +309,7 @@ fn open_log<'a>(
     }
     let options = Options {
         durable: ahead.map_or(Position::START, |(position, _)| position),
-        ..Options::default()
+        ..options
     };
     EmbeddedLog::open(&dir.log(), options).map_err(|error| {
         ServerError(match (&error, ahead) {

@@ -13,6 +13,7 @@ mod checkpoints;
 mod crash;
 mod data_dir;
 mod definitions;
+mod erasure;
 mod event_timeouts;
 mod events;
 mod execution;
