@@ -450,7 +450,12 @@ async fn sigterm_ends_it_in_good_order() {
         .expect_err("it ended well");
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains("shutting down"), "{status}");
-    let mut after = async || client.run_wf(run_request("s", "after", &[])).await.unwrap_err();
+    let mut after = async || {
+        client
+            .run_wf(run_request("s", "after", &[]))
+            .await
+            .unwrap_err()
+    };
     let mut refusal = after().await;
     if refusal.code() == Code::Cancelled {
         // tonic's own word for a call that it handed to a connection in the moment in which that closed.
