@@ -160,7 +160,7 @@ impl Driver {
         };
         shared.waiting.attach(id, Arc::new(nudge));
         let inputs = Inputs::open(shared.log.as_ref(), &group)?;
-        let loop_ = Loop {
+        let mut loop_ = Loop {
             group,
             writer,
             inputs,
@@ -171,6 +171,9 @@ impl Driver {
             hold: false,
             index_turn: 0,
         };
+        // The first of the term; whoever sees the group sees it behind that.
+        let now = loop_.shared.clock.now_ms();
+        loop_.step(now)?;
         let woken = Arc::clone(&signal);
         let scheduler = Arc::clone(&loop_.shared.scheduler);
         scheduler.attach(

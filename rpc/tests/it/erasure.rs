@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use ironhorse_rpc::{Config, Server};
 use proto::littlehorse::node::Node as Kind;
-use proto::littlehorse::{DeleteWfRunRequest, VariableType};
+use proto::littlehorse::{
+    DeleteWfRunRequest, LhErrorType, LhTaskError, ReportTaskRun, TaskStatus, VariableType,
+    report_task_run,
+};
 use tempfile::TempDir;
 
 use crate::support::*;
@@ -15,7 +18,7 @@ use crate::support::*;
 const WRITE_BACK: u64 = 10;
 /// `checkpoint_age_seconds`, `log_segment_age_seconds` and `erase_after_seconds`.
 const SHORT: u64 = 1;
-/// The bound is max(segment age, write-back + 1.4 erase_after + 2 checkpoint_age), and the time that the disk and the
+/// The bound is write-back + 2 checkpoint_age + max(segment age, 1.4 erase_after), and the time that the disk and the
 /// compactions take, for which a busy machine gets a minute.
 const BOUND: Duration = Duration::from_secs(WRITE_BACK + 2 * SHORT + 2 * SHORT + 60);
 
@@ -55,14 +58,25 @@ fn holding(path: &Path, bytes: &[u8]) -> Vec<PathBuf> {
     }
 }
 
-/// Runs a WfRun that keeps the three markers: a variable's value, an event's content, a task's output.
-async fn leave(client: &mut Client, run: &str, markers: &[String]) {
-    let input = [("v", text(&markers[0]))];
-    client.run_with("keeps", run, &input).await;
-    let content = put_event(run, "go", "guid", text(&markers[1]));
-    client.put_external_event(content).await.unwrap();
+/// Runs a WfRun that keeps the four markers: a variable's value, which is a task's input too, an event's content, a
+/// task's output, the message of an error.
+async fn leave(client: &mut Client, run: &str, markers: &[String; 4]) {
+    let [input, content, output, message] = markers;
+    client.run_with("keeps", run, &[("v", text(input))]).await;
+    let event = put_event(run, "go", "guid", text(content));
+    client.put_external_event(event).await.unwrap();
     let task = client.claim("work").await;
-    client.succeed(&task, text(&markers[2])).await;
+    client.succeed(&task, text(output)).await;
+    let task = client.claim("work").await;
+    let error = LhTaskError {
+        r#type: LhErrorType::TaskFailure.into(),
+        message: message.clone(),
+    };
+    let failure = ReportTaskRun {
+        result: Some(report_task_run::Result::Error(error)),
+        ..status(&task, TaskStatus::TaskFailed)
+    };
+    client.report(failure).await;
     client.ended(run).await;
 }
 
@@ -104,11 +118,13 @@ async fn what_was_deleted_leaves_every_file_also_after_a_restart() {
     let client = &mut connect(&server.addr().to_string()).await;
     client.define_event("go").await;
     let output = Some(VariableType::Str);
-    client.define_task(task_def("work", &[], output)).await;
+    let inputs = [var_def("x", VariableType::Str)];
+    client.define_task(task_def("work", &inputs, output)).await;
     let vars = vec![optional(var_def("v", VariableType::Str))];
-    let kinds = vec![event("go"), Kind::Task(task("work", vec![]))];
+    let work = || Kind::Task(task("work", vec![variable("v")]));
+    let kinds = vec![event("go"), work(), work()];
     client.define(sequence("keeps", vars, kinds)).await;
-    let [gone, late, kept] = [(); 3].map(|()| [(); 3].map(|()| marker()));
+    let [gone, late, kept] = [(); 3].map(|()| [(); 4].map(|()| marker()));
     for (run, markers) in [("gone", &gone), ("late", &late), ("kept", &kept)] {
         leave(client, run, markers).await;
         for part in ["log", "groups", "checkpoints"] {

@@ -91,6 +91,9 @@ pub struct Group {
     in_flight: VecDeque<InFlight>,
     /// As of the last sealed batch.
     state: CommitRecord,
+    /// Nothing was committed in this term yet. Its first batch is committed at once, also without inputs: the log can
+    /// forget the barrier only when a commit lies behind it, and a group that rests makes no other.
+    begins: bool,
     /// For each queue seen, a sequence below which nothing is left: no scan starts before it.
     cursors: BTreeMap<Bytes, u64>,
     /// The cursors that are rows, as of the last sealed batch.
@@ -125,6 +128,7 @@ impl Group {
             inbox_claims: VecDeque::new(),
             in_flight: VecDeque::new(),
             state: CommitRecord::default(),
+            begins: false,
             cursors: BTreeMap::new(),
             kept_cursors: BTreeMap::new(),
             backlogged: BTreeSet::new(),
@@ -143,6 +147,7 @@ impl Group {
             None => CommitRecord::default(),
         };
         self.state.version = CommitRecord::VERSION;
+        self.begins = self.state.term != term.to_u64();
         self.state.term = term.to_u64();
         self.state.recorded.clear();
         self.next_due_ms = timer::next_due(&mut self.store, self.state.timer_floor_ms)?;
@@ -203,7 +208,8 @@ impl Group {
 
     /// Whether a step at this time would find something to do.
     pub fn has_work(&self, now_ms: i64) -> bool {
-        !self.inbox_commands.is_empty()
+        self.begins
+            || !self.inbox_commands.is_empty()
             || !self.inbox_messages.is_empty()
             || !self.inbox_claims.is_empty()
             || self.next_due_ms.is_some_and(|due| due <= now_ms)
@@ -220,7 +226,7 @@ impl Group {
     }
 
     /// Executes one batch of what is waiting: messages first, then commands, claims, due timers. Gives the transaction
-    /// to commit, or nothing if nothing was there. The next step runs on top of it.
+    /// to commit, or nothing if nothing was there and it is not the first of the term. The next step runs on top of it.
     ///
     /// # Errors
     /// The store failed: the group cannot go on.
@@ -230,16 +236,18 @@ impl Group {
             replies: Vec::new(),
             clock_ms: self.state.clock_ms,
             inputs: 0,
+            begins: self.begins,
         };
         let before = self.state.clone();
         self.run_messages(&mut run);
         self.run_commands(&mut run);
         self.run_claims(&mut run, now_ms)?;
         self.run_timers(&mut run, now_ms)?;
-        if run.inputs == 0 {
+        if !run.is_batch() {
             self.state = before;
             return Ok(None);
         }
+        self.begins = false;
         self.seal(run).map(Some)
     }
 

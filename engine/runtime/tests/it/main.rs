@@ -11,6 +11,7 @@
 mod app;
 mod commits;
 mod cursors;
+mod embedded;
 mod indexes;
 mod queues;
 mod simulation;
