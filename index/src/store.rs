@@ -10,7 +10,7 @@ use wal::Position;
 use crate::arena::Arena;
 use crate::changelog::Change;
 use crate::committed::{Committed, Gathered};
-use crate::indexes::Indexes;
+use crate::indexes::{self, Indexes};
 use crate::layer::{Cell, Layer, Source};
 use crate::rows::Rows;
 use crate::{
@@ -361,11 +361,13 @@ impl Store {
     }
 
     /// Removes an index at once: one range delete, however many entries there are. If it is declared in another version,
-    /// what was written meanwhile of that may go too: it is built from the beginning. A crash may bring the entries back,
-    /// but then what is recorded of them too.
+    /// what was written meanwhile of that may go too: it is built from the beginning. What the base records of it is no
+    /// longer true then, so that changes in the same moment: a checkpoint may be made before the next write-back.
     fn remove_index(&mut self, prefix: &Bytes) -> Result<(), StoreError> {
+        let (key, value) = indexes::stale(prefix);
+        let entries = KeyRange::prefix(prefix);
         self.base
-            .delete_range(Family::Index, &KeyRange::prefix(prefix))?;
+            .replace_range(Family::Index, &entries, (&key, &value))?;
         let (removed, building) = (self.indexes.removed(prefix), &self.indexes.building);
         let applied = self.applied.as_ref();
         let mut committed = self.committed.write();

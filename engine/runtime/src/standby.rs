@@ -95,6 +95,11 @@ impl Standby {
         Ok(true)
     }
 
+    /// Whether secondary indexes are to be built or removed, which [`Standby::step`] does.
+    pub fn is_indexing(&self) -> bool {
+        self.store.is_indexing()
+    }
+
     /// How far it has come.
     pub fn progress(&self) -> Progress {
         let changes = Partition::changelog(self.id);
