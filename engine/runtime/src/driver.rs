@@ -300,7 +300,8 @@ impl Loop {
             } else if room {
                 let now = self.shared.clock.now_ms();
                 let due = self.group.next_due_ms();
-                let until_due = due.map(|due| Duration::from_millis((due - now).max(0) as u64));
+                let until_due =
+                    due.map(|due| Duration::from_millis(due.saturating_sub(now).max(0) as u64));
                 until_due.map_or(IDLE, |due| due.min(IDLE))
             } else {
                 IDLE

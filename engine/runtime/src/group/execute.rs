@@ -140,7 +140,7 @@ impl Group {
                 .delete(index::Family::Queue, entry.key().finish())?;
             run.effects
                 .queues
-                .insert(entry.queue.clone(), entry.sequence + 1);
+                .insert(entry.queue.clone(), entry.sequence.saturating_add(1));
             let app = Arc::clone(&self.app);
             match self.execute(run, RequestId(0), |context| {
                 app.claim(context, &entry, &waiter)

@@ -253,7 +253,12 @@ impl Group {
 
     fn seal(&mut self, run: Run) -> Result<Transaction, StoreError> {
         self.state.clock_ms = run.clock_ms;
-        self.state.batch += 1;
+        self.state.batch = self.state.batch.checked_add(1).ok_or_else(|| {
+            StoreError::Corrupt(format!(
+                "the commit record of group {} has the number {}, behind which there is none",
+                self.id, self.state.batch
+            ))
+        })?;
         self.state.recorded.clone_from(&run.effects.recorded);
         let commit = Bytes::from(self.state.encode_to_vec());
         self.state.recorded.clear();
@@ -294,7 +299,7 @@ impl Group {
     fn keep_cursors(&mut self, effects: &Effects) -> Result<(), StoreError> {
         for (queue, claimed) in &effects.queues {
             let kept = self.kept_cursors.get(queue).copied().unwrap_or(0);
-            if self.state.next_sequence < kept + queue::CURSOR_STEP {
+            if self.state.next_sequence < kept.saturating_add(queue::CURSOR_STEP) {
                 continue;
             }
             let mut gone = *claimed;
@@ -303,7 +308,7 @@ impl Group {
                 let head = queue::first(&mut self.store, queue, floor)?;
                 gone = head.map_or(self.state.next_sequence, |head| head.sequence);
             }
-            if gone >= kept + queue::CURSOR_STEP {
+            if gone >= kept.saturating_add(queue::CURSOR_STEP) {
                 let key = queue::cursor_key(queue).finish();
                 let value = Bytes::copy_from_slice(&gone.to_be_bytes());
                 self.store.put(Family::Queue, key, value)?;

@@ -13,6 +13,7 @@ mod commits;
 mod cursors;
 mod embedded;
 mod indexes;
+mod numbers;
 mod queues;
 mod simulation;
 mod standby;

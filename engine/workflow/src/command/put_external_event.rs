@@ -78,7 +78,7 @@ pub(super) fn execute(
         })?,
     };
     let now_ms = unit.now_ms();
-    let arrival = unit.context.next_number();
+    let arrival = unit.context.next_number()?;
     let mut row = ExternalEventRow {
         version: 1,
         external_event: Some(ExternalEvent {
