@@ -117,6 +117,11 @@ impl Standby {
         self.store.applied()
     }
 
+    /// What its store holds in memory.
+    pub fn load(&self) -> index::Load {
+        self.store.load()
+    }
+
     /// Applied changes to be written to the base, if they are many enough (or `force`): see
     /// [`Store::start_write_back`].
     pub fn start_write_back(&mut self, force: bool) -> Option<WriteBack> {

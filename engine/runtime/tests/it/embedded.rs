@@ -6,13 +6,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use index::{Base, Family, MemoryBase};
-use ironhorse_runtime::{Clock, Engine, EngineOptions, GroupSetup};
+use ironhorse_runtime::{Clock, Engine, EngineError, EngineOptions, GroupSetup};
 use wal::embedded::{self, EmbeddedLog};
 use wal::{GroupId, Log};
 
 use super::app::{Counters, Hand, submit, until};
 
-fn start(log: &Arc<EmbeddedLog>, clock: &Arc<Hand>, bases: &[MemoryBase; 3]) -> Engine {
+fn start(
+    log: &Arc<EmbeddedLog>,
+    clock: &Arc<Hand>,
+    bases: &[MemoryBase; 3],
+) -> Result<Engine, EngineError> {
     let setup = |id, base: &MemoryBase| GroupSetup {
         id,
         app: Arc::new(Counters),
@@ -21,7 +25,7 @@ fn start(log: &Arc<EmbeddedLog>, clock: &Arc<Hand>, bases: &[MemoryBase; 3]) -> 
     let groups = vec![setup(GroupId(0), &bases[0]), setup(GroupId(1), &bases[1])];
     let metadata = setup(GroupId::METADATA, &bases[2]);
     let (log, clock): (Arc<dyn Log>, Arc<dyn Clock>) = (log.clone(), clock.clone());
-    Engine::start(log, clock, metadata, groups, &EngineOptions::default()).unwrap()
+    Engine::start(log, clock, metadata, groups, &EngineOptions::default())
 }
 
 /// The segments' files, oldest first.
@@ -48,7 +52,7 @@ async fn groups_that_rest_pin_no_segment_however_often_they_start() {
     let (clock, bases) = (Arc::new(Hand::default()), <[MemoryBase; 3]>::default());
     for round in 0..4 {
         let log = EmbeddedLog::open(dir.path(), options.clone()).unwrap();
-        let engine = start(&log, &clock, &bases);
+        let engine = start(&log, &clock, &bases).unwrap();
         // One group is used once, the others never are.
         if round == 1 {
             submit(&engine, 1, "add key-a 5").await.unwrap();
@@ -65,4 +69,8 @@ async fn groups_that_rest_pin_no_segment_however_often_they_start() {
         let value = bases[0].get(Family::State, b"key-a").unwrap();
         assert_eq!(value.is_some(), round > 0);
     }
+    // Whoever lacks what was dropped is told.
+    let log = EmbeddedLog::open(dir.path(), options).unwrap();
+    let refused = start(&log, &clock, &<[MemoryBase; 3]>::default());
+    assert!(matches!(refused, Err(EngineError::BaseTooOld { .. })));
 }
