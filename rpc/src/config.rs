@@ -73,7 +73,7 @@ impl Default for Config {
         Config {
             data_dir: PathBuf::from("ironhorse-data"),
             listen: SocketAddr::from(([0, 0, 0, 0], 2023)),
-            http: SocketAddr::from(([0, 0, 0, 0], 1822)),
+            http: SocketAddr::from(([0, 0, 0, 0], crate::tools::HTTP_PORT)),
             groups: None,
             advertise: None,
             log_format: LogFormat::Text,
