@@ -74,9 +74,15 @@ pub trait Base: Send + Sync + 'static {
         applied: &Applied,
     ) -> Result<(), StoreError>;
 
-    /// Deletes all rows of a range, which costs little however many there are. How far the base is written stays as it is;
-    /// durable with the next [`Base::flush`]. It may run beside [`Base::write`] on another thread.
-    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError>;
+    /// Deletes all rows of a range, which costs little however many there are, and then writes a row (key and value),
+    /// atomically. How far the base is written stays as it is; durable with the next [`Base::flush`], and perhaps before.
+    /// It may run beside [`Base::write`] on another thread.
+    fn replace_range(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        row: (&Bytes, &Bytes),
+    ) -> Result<(), StoreError>;
 
     /// About how many rows a family has; `None`: it cannot tell.
     fn estimated_rows(&self, _family: Family) -> Option<u64> {

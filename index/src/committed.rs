@@ -66,6 +66,59 @@ pub(crate) struct Committed {
     building: Vec<Build>,
 }
 
+/// All that a scan goes through: what is committed, the base below it, and other sources above both, newest first.
+pub(crate) struct Stack<'a> {
+    pub(crate) above: Vec<Source<'a>>,
+    pub(crate) committed: &'a RwLock<Committed>,
+    pub(crate) base: &'a dyn Base,
+}
+
+impl Stack<'_> {
+    /// At most `limit` rows of a range, in key order (descending if `reverse`).
+    pub(crate) fn scan(
+        self,
+        family: Family,
+        range: &KeyRange,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        let mut rows = Vec::new();
+        if limit > 0 && !crate::layer::is_empty(range) {
+            self.visit(family, range, reverse, |key, value| {
+                rows.push((key, value));
+                rows.len() < limit
+            })?;
+        }
+        Ok(rows)
+    }
+
+    /// Hands the rows of a range to `take` until it says that it wants no more.
+    pub(crate) fn visit(
+        self,
+        family: Family,
+        range: &KeyRange,
+        reverse: bool,
+        take: impl FnMut(Bytes, Bytes) -> bool,
+    ) -> Result<(), StoreError> {
+        let committed = Committed::lock_for_scan(self.committed, family);
+        let entries;
+        let range = if family == Family::Index {
+            committed.check_built(range, self.base)?;
+            entries = indexes::only_entries(range);
+            &entries
+        } else {
+            range
+        };
+        let mut sources: Vec<Source<'_>> = self.above;
+        committed.sources(family, range, reverse, &mut sources);
+        let rows = self.base.scan(family, range, reverse)?;
+        sources.push(Box::new(
+            rows.map(|row| row.map(|(key, value)| (key, Some(value)))),
+        ));
+        merge(sources, reverse, take)
+    }
+}
+
 /// Changes that are being written to the base. They hide the base's rows, so nobody sees how far the writing is.
 #[derive(Debug)]
 pub(crate) struct Frozen {
@@ -144,56 +197,6 @@ impl Committed {
         if let Some(frozen) = &self.frozen {
             sources.extend(frozen.rows[family.slot()].source(range, reverse));
         }
-    }
-
-    /// At most `limit` rows of a range, in key order (descending if `reverse`): of the sources `above`, newest first, of
-    /// what is committed, and of the base.
-    pub(crate) fn scan<'a>(
-        lock: &'a RwLock<Committed>,
-        base: &'a dyn Base,
-        above: Vec<Source<'a>>,
-        family: Family,
-        range: &KeyRange,
-        limit: usize,
-        reverse: bool,
-    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        if limit == 0 || crate::layer::is_empty(range) {
-            return Ok(Vec::new());
-        }
-        let mut rows = Vec::new();
-        Committed::visit(lock, base, above, family, range, reverse, |key, value| {
-            rows.push((key, value));
-            rows.len() < limit
-        })?;
-        Ok(rows)
-    }
-
-    /// Hands the rows of a scan to `take` until it says that it wants no more.
-    pub(crate) fn visit<'a>(
-        lock: &'a RwLock<Committed>,
-        base: &'a dyn Base,
-        above: Vec<Source<'a>>,
-        family: Family,
-        range: &KeyRange,
-        reverse: bool,
-        take: impl FnMut(Bytes, Bytes) -> bool,
-    ) -> Result<(), StoreError> {
-        let committed = Committed::lock_for_scan(lock, family);
-        let entries;
-        let range = if family == Family::Index {
-            committed.check_built(range, base)?;
-            entries = indexes::only_entries(range);
-            &entries
-        } else {
-            range
-        };
-        let mut sources: Vec<Source<'_>> = above;
-        committed.sources(family, range, reverse, &mut sources);
-        let rows = base.scan(family, range, reverse)?;
-        sources.push(Box::new(
-            rows.map(|row| row.map(|(key, value)| (key, Some(value)))),
-        ));
-        merge(sources, reverse, take)
     }
 
     /// A read lock under which [`Committed::sources`] of the family may be called.
@@ -330,15 +333,12 @@ impl ReadHandle {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        Committed::scan(
-            &self.committed,
-            &*self.base,
-            Vec::new(),
-            family,
-            range,
-            limit,
-            reverse,
-        )
+        let stack = Stack {
+            above: Vec::new(),
+            committed: &self.committed,
+            base: &*self.base,
+        };
+        stack.scan(family, range, limit, reverse)
     }
 
     /// How far the indexes are that are being built, and about how many rows there are to look at; 0: the base cannot

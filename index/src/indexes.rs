@@ -122,6 +122,11 @@ fn record(prefix: &[u8], version: u32, state: &Recorded) -> Record {
     (record_key(prefix), Some(state.write(version)))
 }
 
+/// The row that says that the entries of an index are to be removed, in whatever version they are.
+pub(crate) fn stale(prefix: &[u8]) -> (Bytes, Bytes) {
+    (record_key(prefix), Recorded::Stale.write(0))
+}
+
 impl Build {
     fn record(&self) -> Record {
         let state = Recorded::Building(self.cursor.clone(), self.done);

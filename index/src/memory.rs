@@ -76,7 +76,12 @@ impl Base for MemoryBase {
         Ok(())
     }
 
-    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
+    fn replace_range(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        (key, value): (&Bytes, &Bytes),
+    ) -> Result<(), StoreError> {
         let mut now = self.now.lock();
         let state = &mut *now;
         let keys: Vec<Bytes> = if is_empty(range) {
@@ -89,6 +94,7 @@ impl Base for MemoryBase {
         for key in keys {
             state.rows[family.slot()].remove(&key);
         }
+        state.rows[family.slot()].insert(key.clone(), value.clone());
         Ok(())
     }
 

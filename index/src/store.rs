@@ -9,8 +9,8 @@ use wal::Position;
 
 use crate::arena::Arena;
 use crate::changelog::Change;
-use crate::committed::{Committed, Gathered};
-use crate::indexes::Indexes;
+use crate::committed::{Committed, Gathered, Stack};
+use crate::indexes::{self, Indexes};
 use crate::layer::{Cell, Layer, Source};
 use crate::rows::Rows;
 use crate::{
@@ -159,15 +159,12 @@ impl Store {
             layer[slot].put_in_order();
             layer[slot].source(range, reverse)
         }));
-        Committed::scan(
-            &self.committed,
-            &*self.base,
+        let stack = Stack {
             above,
-            family,
-            range,
-            limit,
-            reverse,
-        )
+            committed: &self.committed,
+            base: &*self.base,
+        };
+        stack.scan(family, range, limit, reverse)
     }
 
     /// Memory for the keys and values of rows that are about to be written.
@@ -328,29 +325,26 @@ impl Store {
         let (mut entries, mut last, mut rows, mut bytes) = (Vec::new(), None, 0, 0);
         let (schema, indexes) = (&self.schema, &self.indexes);
         let (most, mut is_full) = (self.options.index_piece_rows, false);
-        Committed::visit(
-            &self.committed,
-            &*self.base,
-            Vec::new(),
-            Family::State,
-            &indexes.rest(),
-            false,
-            |key, value| {
-                rows += 1;
-                bytes += key.len() + value.len();
-                if schema.is_indexed(&key) {
-                    schema.index_entries(&key, &value, &mut |entry, value| {
-                        if indexes.lacks(&entry) {
-                            bytes += entry.len() + value.len();
-                            entries.push((entry, Some(value)));
-                        }
-                    });
-                }
-                last = Some(key);
-                is_full = rows >= most || bytes >= INDEX_PIECE_BYTES;
-                !is_full
-            },
-        )?;
+        let stack = Stack {
+            above: Vec::new(),
+            committed: &self.committed,
+            base: &*self.base,
+        };
+        stack.visit(Family::State, &indexes.rest(), false, |key, value| {
+            rows += 1;
+            bytes += key.len() + value.len();
+            if schema.is_indexed(&key) {
+                schema.index_entries(&key, &value, &mut |entry, value| {
+                    if indexes.lacks(&entry) {
+                        bytes += entry.len() + value.len();
+                        entries.push((entry, Some(value)));
+                    }
+                });
+            }
+            last = Some(key);
+            is_full = rows >= most || bytes >= INDEX_PIECE_BYTES;
+            !is_full
+        })?;
         let cursor = last.filter(|_| is_full);
         entries.extend(self.indexes.advance(cursor.as_ref(), rows as u64));
         let (building, applied) = (&self.indexes.building, self.applied.as_ref());
@@ -361,11 +355,13 @@ impl Store {
     }
 
     /// Removes an index at once: one range delete, however many entries there are. If it is declared in another version,
-    /// what was written meanwhile of that may go too: it is built from the beginning. A crash may bring the entries back,
-    /// but then what is recorded of them too.
+    /// what was written meanwhile of that may go too: it is built from the beginning. What the base records of it is no
+    /// longer true then, so that changes in the same moment: a checkpoint may be made before the next write-back.
     fn remove_index(&mut self, prefix: &Bytes) -> Result<(), StoreError> {
+        let (key, value) = indexes::stale(prefix);
+        let entries = KeyRange::prefix(prefix);
         self.base
-            .delete_range(Family::Index, &KeyRange::prefix(prefix))?;
+            .replace_range(Family::Index, &entries, (&key, &value))?;
         let (removed, building) = (self.indexes.removed(prefix), &self.indexes.building);
         let applied = self.applied.as_ref();
         let mut committed = self.committed.write();

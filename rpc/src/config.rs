@@ -49,6 +49,10 @@ pub struct Config {
     /// In which cron expressions are meant: a name of the IANA time zone database, such as `Europe/Berlin`. Schedules
     /// keep the one that they were made with.
     pub time_zone: String,
+    /// A segment of the log takes no more when its first record is this many seconds old, so that it can be removed.
+    pub log_segment_age_seconds: u64,
+    /// Whether tables and the log are compressed. Off for tests that look for bytes in files; what is there stays readable.
+    pub compression: bool,
     /// `HOST:PORT` of Kafka brokers, separated by commas; unset: the embedded log.
     pub kafka: Option<String>,
     /// Begins the names of all topics: one for each cluster of Ironhorse on these brokers. Needed with `kafka`.
@@ -86,7 +90,7 @@ impl Default for Config {
         Config {
             data_dir: PathBuf::from("ironhorse-data"),
             listen: SocketAddr::from(([0, 0, 0, 0], 2023)),
-            http: SocketAddr::from(([0, 0, 0, 0], 1822)),
+            http: SocketAddr::from(([0, 0, 0, 0], crate::tools::HTTP_PORT)),
             groups: None,
             advertise: None,
             log_format: LogFormat::Text,
@@ -97,6 +101,8 @@ impl Default for Config {
             max_thread_runs_per_wf_run: 65,
             metric_retention_ms: 14 * 24 * 3600 * 1000,
             time_zone: "UTC".to_owned(),
+            log_segment_age_seconds: 3600,
+            compression: true,
             kafka: None,
             cluster_id: None,
             kafka_replication: 3,

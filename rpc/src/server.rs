@@ -99,12 +99,18 @@ impl Server {
                 outlet: Arc::new(OnRuntime(tokio::runtime::Handle::current())),
                 ..EngineOptions::default()
             };
-            let erase_after = Duration::from_secs(config.erase_after_seconds);
             let settings = settings(config, dir.groups())?;
-            move || {
-                let shared = Shared::new(half, 16 << 20).erase_after(erase_after);
-                open_engine(&dir, &shared, schedule, kafka, &settings, &options)
+            let mut shared = Shared::new(half, 16 << 20)
+                .erase_after(Duration::from_secs(config.erase_after_seconds));
+            let mut log = Options {
+                segment_age: Duration::from_secs(config.log_segment_age_seconds),
+                ..Options::default()
+            };
+            if !config.compression {
+                shared = shared.uncompressed();
+                log.compress_bytes = usize::MAX;
             }
+            move || open_engine(&dir, &shared, log, schedule, kafka, &settings, &options)
         })
         .await
         .map_err(|e| fail(&e))??;
@@ -237,6 +243,7 @@ fn settings(config: &Config, groups: u16) -> Result<Settings, ServerError> {
 fn open_engine(
     dir: &DataDir,
     shared: &Shared,
+    log: Options,
     schedule: Schedule,
     kafka: Option<wal_kafka::Options>,
     settings: &Settings,
@@ -269,7 +276,7 @@ fn open_engine(
         let log = open_kafka(kafka, ids.iter().copied()).map_err(|error| fail(&error))?;
         (Arc::clone(&log) as Arc<dyn wal::Log>, Kept::Kafka(log))
     } else {
-        let log = open_log(dir, ids.iter().copied().zip(&bases))?;
+        let log = open_log(dir, ids.iter().copied().zip(&bases), log)?;
         let stores = Stores::new(dir, &log, &bases, shared.clone());
         let upkeep = Upkeep::start(Arc::clone(&stores), schedule)
             .map_err(|error| ServerError(format!("checkpoints: {error}")))?;
@@ -322,6 +329,7 @@ pub(crate) const RESTORE: &str = "restore the whole data directory from one back
 fn open_log<'a>(
     dir: &DataDir,
     bases: impl Iterator<Item = (GroupId, &'a Arc<RocksBase>)>,
+    options: Options,
 ) -> Result<Arc<EmbeddedLog>, ServerError> {
     let mut ahead = None;
     for (id, base) in bases {
@@ -332,7 +340,7 @@ fn open_log<'a>(
     }
     let options = Options {
         durable: ahead.map_or(Position::START, |(position, _)| position),
-        ..Options::default()
+        ..options
     };
     EmbeddedLog::open(&dir.log(), options).map_err(|error| {
         ServerError(match (&error, ahead) {

@@ -1,8 +1,8 @@
 //! Keeps two checkpoints of each group, and the log since the older one.
 //!
 //! A checkpoint is made rarely: when the log has grown by some bytes since the last one, or when that one has become
-//! old, also of a group that rests, since a checkpoint keeps the bytes of what was deleted after it. Two of them are
-//! kept, none longer than twice the age, so that the bytes and the log that they hold go.
+//! old, also of a group that rests, since a checkpoint keeps the bytes of what was deleted after it; and at once if there
+//! is none and the log has lost its beginning, since then nothing else tells what the state should be. Two of them are kept, none longer than twice the age, so that the bytes and the log that they hold go.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
 use index_rocks::Checkpoint;
-use wal::{Log, Partition};
+use wal::{Log, Partition, Position, WalError};
 
 use crate::stores::{Stored, Stores};
 use crate::tools::remove_abandoned;
@@ -43,10 +43,18 @@ enum Step {
 }
 
 impl Schedule {
-    /// What there is to do, `since` the newest of `kept` was made (or the start, if there is none), at a `distance` of the log.
-    fn step(&self, kept: &VecDeque<Checkpoint>, since: Duration, distance: u64) -> Step {
+    /// What there is to do, `since` the newest of `kept` was made (or the start, if there is none), at a `distance` of the log;
+    /// `is_cut`: the log no longer begins at its start.
+    fn step(
+        &self,
+        kept: &VecDeque<Checkpoint>,
+        is_cut: bool,
+        since: Duration,
+        distance: u64,
+    ) -> Step {
         let oldest = kept.front().map(Checkpoint::age).unwrap_or_default();
-        if since >= self.age || distance >= self.log_bytes {
+        let is_missing = kept.is_empty() && is_cut;
+        if is_missing || since >= self.age || distance >= self.log_bytes {
             Step::Make
         } else if kept.len() > KEPT || (kept.len() > 1 && oldest >= self.age * 2) {
             Step::DropOldest
@@ -66,6 +74,8 @@ struct Group {
     started: Instant,
     /// Bytes of the log when the newest was made.
     log_at: u64,
+    /// The log no longer begins at its start, so that the state cannot be made from it alone.
+    is_cut: bool,
     retry_at: Option<Instant>,
 }
 
@@ -86,6 +96,7 @@ impl Upkeep {
                 kept: index_rocks::checkpoints(&stored.checkpoints)?.into(),
                 started: Instant::now(),
                 log_at: 0,
+                is_cut: is_cut(stored, &stores),
                 retry_at: None,
             };
             group.retain(stored);
@@ -126,7 +137,7 @@ impl Group {
         let from = self.kept.front().map(|checkpoint| checkpoint.position);
         stored
             .base
-            .retain_from(Some(from.unwrap_or(wal::Position::START)));
+            .retain_from(Some(from.unwrap_or(Position::START)));
     }
 
     fn look(&mut self, stored: &Stored, stores: &Stores, schedule: &Schedule) {
@@ -134,7 +145,7 @@ impl Group {
         let distance = written - self.log_at;
         let newest = self.kept.back().map(Checkpoint::age);
         let since = newest.unwrap_or_else(|| self.started.elapsed());
-        match schedule.step(&self.kept, since, distance) {
+        match schedule.step(&self.kept, self.is_cut, since, distance) {
             Step::Rest => {}
             Step::DropOldest => self.drop_oldest(stored, stores),
             Step::Make => {
@@ -157,7 +168,10 @@ impl Group {
                         self.let_log_go(stored, stores);
                     }
                     // Nothing was ever written to it.
-                    Ok(None) => self.log_at = written,
+                    Ok(None) => {
+                        self.log_at = written;
+                        self.is_cut = false;
+                    }
                     Err(error) => {
                         tracing::warn!(group = %stored.id, %error, "no checkpoint could be made");
                         self.retry_at = Instant::now().checked_add(RETRY);
@@ -180,6 +194,7 @@ impl Group {
         if self.kept.is_empty() {
             // Only after it could not be replaced for long: the log follows the store alone.
             stored.base.retain_from(None);
+            self.is_cut = true;
         } else {
             self.let_log_go(stored, stores);
         }
@@ -195,11 +210,17 @@ impl Group {
     }
 }
 
+/// Whether the log has dropped changes of the group.
+fn is_cut(stored: &Stored, stores: &Stores) -> bool {
+    let reader = stores
+        .log
+        .open_reader(Partition::changelog(stored.id), Position::START);
+    matches!(reader, Err(WalError::Truncated { .. }))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
-
-    use wal::Position;
 
     use super::*;
 
@@ -234,10 +255,14 @@ mod tests {
         ] {
             let since = Duration::from_secs(since);
             assert_eq!(
-                schedule.step(&kept(ages), since, distance),
+                schedule.step(&kept(ages), false, since, distance),
                 expected,
                 "{ages:?}"
             );
+        }
+        for (ages, expected) in [(&[][..], Step::Make), (&[5], Step::Rest)] {
+            let step = schedule.step(&kept(ages), true, Duration::ZERO, 0);
+            assert_eq!(step, expected, "{ages:?}, and the log is cut");
         }
         assert!(!schedule.is_overdue(Duration::from_secs(39), 3999));
         assert!(schedule.is_overdue(Duration::from_secs(40), 0));

@@ -244,7 +244,7 @@ impl Context<'_> {
 
     /// Appends an entry to a queue: the next free consumer gets it.
     pub fn enqueue(&mut self, queue: Bytes, payload: Bytes) -> Result<u64, StoreError> {
-        let sequence = self.next_number();
+        let sequence = self.next_number()?;
         let entry = Entry {
             queue,
             sequence,
@@ -273,10 +273,18 @@ impl Context<'_> {
     }
 
     /// A number that this group has never given before, rising: also the next queue entry's place.
-    pub fn next_number(&mut self) -> u64 {
+    ///
+    /// # Errors
+    /// They are used up, which only a damaged commit record can bring about.
+    pub fn next_number(&mut self) -> Result<u64, StoreError> {
         let number = *self.next_sequence;
-        *self.next_sequence += 1;
-        number
+        *self.next_sequence = number.checked_add(1).ok_or_else(|| {
+            StoreError::Corrupt(format!(
+                "the commit record of group {} says that {number} is the next number, behind which there is none",
+                self.group
+            ))
+        })?;
+        Ok(number)
     }
 
     /// A point to which this input can be rolled back by [`Context::rollback_to`].

@@ -164,7 +164,7 @@ impl Driver {
         };
         shared.waiting.attach(id, Arc::new(nudge));
         let inputs = Inputs::open(shared.log.as_ref(), &group)?;
-        let loop_ = Loop {
+        let mut loop_ = Loop {
             group,
             writer,
             inputs,
@@ -175,6 +175,9 @@ impl Driver {
             hold: false,
             index_turn: 0,
         };
+        // The first of the term; whoever sees the group sees it behind that.
+        let now = loop_.shared.clock.now_ms();
+        loop_.step(now)?;
         let woken = Arc::clone(&signal);
         let scheduler = Arc::clone(&loop_.shared.scheduler);
         scheduler.attach(
@@ -302,7 +305,8 @@ impl Loop {
             } else if room {
                 let now = self.shared.clock.now_ms();
                 let due = self.group.next_due_ms();
-                let until_due = due.map(|due| Duration::from_millis((due - now).max(0) as u64));
+                let until_due =
+                    due.map(|due| Duration::from_millis(due.saturating_sub(now).max(0) as u64));
                 until_due.map_or(IDLE, |due| due.min(IDLE))
             } else {
                 IDLE

@@ -280,6 +280,12 @@ impl Engine {
         &self.clock
     }
 
+    /// Who writes back when, for all stores of the process: for a standby that runs in it
+    /// ([`crate::StandbyDriver::start`]), of another group than those that the engine runs.
+    pub fn scheduler(&self) -> &Arc<Scheduler> {
+        &self.scheduler
+    }
+
     /// Bytes written to the log since the start.
     pub fn log_bytes(&self) -> u64 {
         self.log.bytes_written()

@@ -95,6 +95,11 @@ impl Standby {
         Ok(true)
     }
 
+    /// Whether secondary indexes are to be built or removed, which [`Standby::step`] does.
+    pub fn is_indexing(&self) -> bool {
+        self.store.is_indexing()
+    }
+
     /// How far it has come.
     pub fn progress(&self) -> Progress {
         let changes = Partition::changelog(self.id);
@@ -110,6 +115,11 @@ impl Standby {
     /// The last applied commit record.
     pub fn applied(&self) -> Option<&Applied> {
         self.store.applied()
+    }
+
+    /// What its store holds in memory.
+    pub fn load(&self) -> index::Load {
+        self.store.load()
     }
 
     /// Applied changes to be written to the base, if they are many enough (or `force`): see

@@ -7,16 +7,18 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use wal::{Log, Partition};
 
-use crate::{Clock, EngineError, Health, Progress, Standby};
+use crate::{Clock, EngineError, Health, Progress, Scheduler, Standby};
 
 /// With no news from the log, look around this often.
 const IDLE: Duration = Duration::from_millis(500);
-/// A standby with changes that are only in the log writes them back after this time.
-const IDLE_WRITE_BACK_MS: i64 = 10_000;
+/// While the process's stores hold too much, look again this often.
+const HELD: Duration = Duration::from_millis(5);
 
 #[derive(Default)]
 struct Inbox {
     news: bool,
+    /// The scheduler wants a report.
+    report: bool,
     stop: bool,
 }
 
@@ -35,11 +37,13 @@ pub struct StandbyDriver {
 }
 
 impl StandbyDriver {
-    /// Begins to follow.
+    /// Begins to follow. What the standby's store holds counts under the bounds of `scheduler`, with all else in the
+    /// process ([`crate::Engine::scheduler`]), which says when it writes back; while they are exceeded it applies nothing.
     pub fn start(
         standby: Standby,
         log: &dyn Log,
         clock: Arc<dyn Clock>,
+        scheduler: Arc<Scheduler>,
     ) -> Result<StandbyDriver, EngineError> {
         let id = standby.id();
         let shared = Arc::new(Shared {
@@ -54,11 +58,18 @@ impl StandbyDriver {
             woken.woken.notify_one();
         };
         log.subscribe(Partition::changelog(id), Arc::new(notify));
-        let own = Arc::clone(&shared);
+        let (own, woken) = (Arc::clone(&shared), Arc::clone(&shared));
+        let wake = move || {
+            woken.inbox.lock().report = true;
+            woken.woken.notify_one();
+        };
+        scheduler.attach(id, Box::new(wake));
+        let attached = Arc::clone(&scheduler);
         let thread = std::thread::Builder::new()
             .name(format!("standby-{id}"))
             .spawn(move || {
-                let end = follow(standby, &own, clock.as_ref());
+                let end = follow(standby, &own, clock.as_ref(), &scheduler);
+                scheduler.detach(id);
                 *own.health.lock() = match &end {
                     Ok(_) => Health::Stopped,
                     Err(error) => {
@@ -69,6 +80,7 @@ impl StandbyDriver {
                 end
             })
             .map_err(|error| {
+                attached.detach(id);
                 EngineError::Start(format!("no thread for the standby of group {id}: {error}"))
             })?;
         Ok(StandbyDriver {
@@ -113,28 +125,36 @@ fn follow(
     mut standby: Standby,
     shared: &Shared,
     clock: &dyn Clock,
+    scheduler: &Scheduler,
 ) -> Result<Standby, EngineError> {
-    let mut written_ms = clock.now_ms();
+    let id = standby.id();
+    let mut is_held = scheduler.report(id, standby.load(), clock.now_ms()).hold;
     loop {
         {
             let mut inbox = shared.inbox.lock();
             if inbox.stop {
                 return Ok(standby);
             }
-            inbox.news = false;
+            (inbox.news, inbox.report) = (false, false);
         }
-        let now = clock.now_ms();
-        let more = standby.step(now)?;
-        if let Some(work) = standby.start_write_back(now - written_ms >= IDLE_WRITE_BACK_MS) {
-            written_ms = now;
+        // Nobody knows what has come while it was held.
+        let more = is_held || standby.step(clock.now_ms())?;
+        let turn = scheduler.report(id, standby.load(), clock.now_ms());
+        if let Some(work) = standby.start_write_back(turn.write_back) {
+            // So that the others know that there will be room.
+            scheduler.report(id, standby.load(), clock.now_ms());
             work.run()?;
             standby.finish_write_back(&work);
+            is_held = scheduler.report(id, standby.load(), clock.now_ms()).hold;
+        } else {
+            is_held = turn.hold;
         }
         *shared.progress.lock() = standby.progress();
-        if !more {
+        if is_held || !more {
             let mut inbox = shared.inbox.lock();
-            if !inbox.news && !inbox.stop {
-                shared.woken.wait_for(&mut inbox, IDLE);
+            if !inbox.stop && !inbox.report && (is_held || !inbox.news) {
+                let pause = if is_held { HELD } else { IDLE };
+                shared.woken.wait_for(&mut inbox, pause);
             }
         }
     }

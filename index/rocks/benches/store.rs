@@ -19,9 +19,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use index::testing::{Around, Hooks};
 use index::{
-    Applied, Base, BaseChange, BaseScan, Change, Family, IndexDeclaration, KeyRange, NoIndexes,
-    Options, Schema, Store, StoreError, WriteBack, changelog,
+    Applied, Base, Change, Family, IndexDeclaration, KeyRange, NoIndexes, Options, Schema, Store,
+    StoreError, WriteBack, changelog,
 };
 use ironhorse_index_rocks::{RocksBase, Shared};
 use mimalloc::MiMalloc;
@@ -94,41 +95,13 @@ impl Schema for TwoIndexes {
     }
 }
 
-/// A base that makes only every so many flushes.
-struct Seldom(Arc<RocksBase>, AtomicU64, u64);
+/// Only every so many flushes are made.
+struct Seldom(AtomicU64, u64);
 
-impl Base for Seldom {
-    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.0.get(family, key)
-    }
-
-    fn scan(&self, f: Family, range: &KeyRange, reverse: bool) -> Result<BaseScan<'_>, StoreError> {
-        self.0.scan(f, range, reverse)
-    }
-
-    fn write(
-        &self,
-        changes: &mut dyn Iterator<Item = BaseChange<'_>>,
-        applied: &Applied,
-    ) -> Result<(), StoreError> {
-        self.0.write(changes, applied)
-    }
-
-    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
-        self.0.delete_range(family, range)
-    }
-
-    fn applied(&self) -> Result<Option<Applied>, StoreError> {
-        self.0.applied()
-    }
-
-    fn durable(&self) -> Result<Option<Position>, StoreError> {
-        self.0.durable()
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        if (self.1.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(self.2) {
-            self.0.flush()?;
+impl Hooks for Seldom {
+    fn flush(&self, base: &dyn Base) -> Result<(), StoreError> {
+        if (self.0.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(self.1) {
+            base.flush()?;
         }
         Ok(())
     }
@@ -341,7 +314,10 @@ fn write_back(c: &mut Criterion) {
         ("8 MiB, flushed each", 8, 1),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let base = Seldom(rocks(dir.path()), AtomicU64::new(0), seldom);
+        let base = Around {
+            base: rocks(dir.path()),
+            hooks: Seldom(AtomicU64::new(0), seldom),
+        };
         let mut store = open(Arc::new(base), NoIndexes, gather << 20);
         let (mut chance, mut position) = (Chance(9), 0);
         let mut puts = move |store: &mut Store| {

@@ -223,7 +223,12 @@ impl Base for RocksBase {
         self.write_batch(batch)
     }
 
-    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
+    fn replace_range(
+        &self,
+        family: Family,
+        range: &KeyRange,
+        (key, value): (&Bytes, &Bytes),
+    ) -> Result<(), StoreError> {
         let handle = self.family(family)?;
         let mut from = match &range.start {
             Bound::Included(key) => key.to_vec(),
@@ -247,6 +252,7 @@ impl Base for RocksBase {
         if let Some(to) = to.filter(|to| from < *to) {
             batch.delete_range_cf(handle, from, to);
         }
+        batch.put_cf(handle, key, value);
         self.write_batch(batch)
     }
 

@@ -84,6 +84,8 @@ enum Op {
     StartWriteBack(bool),
     RunWriteBack,
     FinishWriteBack,
+    /// A checkpoint is made: what the base has been told is durable, whoever told it.
+    Checkpoint,
     Crash(Declared),
 }
 
@@ -111,6 +113,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<bool>().prop_map(Op::StartWriteBack),
         2 => Just(Op::RunWriteBack),
         2 => Just(Op::FinishWriteBack),
+        2 => Just(Op::Checkpoint),
         2 => declared().prop_map(Op::Crash),
     ]
 }
@@ -208,6 +211,7 @@ impl World {
                     self.writing = None;
                 }
             }
+            Op::Checkpoint => self.base.flush().unwrap(),
             Op::Crash(declared) => {
                 self.base.crash();
                 self.forget();

@@ -1,5 +1,6 @@
-//! `ironhorse status` and `ironhorse get`: what a person wants to know, over the public API.
+//! `ironhorse status` and `ironhorse get`: what a person wants to know, over the public API and HTTP.
 
+use ironhorse_rpc::tools;
 use proto::littlehorse::little_horse_client::LittleHorseClient;
 use proto::littlehorse::{LhStatus, ListNodeRunsRequest, ListVariablesRequest, WfRunId, node_run};
 use tonic::transport::Channel;
@@ -9,6 +10,9 @@ pub(crate) struct StatusFlags {
     /// The server's gRPC address.
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:2023")]
     server: String,
+    /// The server's HTTP address [default: the same host, port 1822].
+    #[arg(long, value_name = "HOST:PORT")]
+    http: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,7 +73,53 @@ pub(crate) fn status(flags: StatusFlags) -> Result<(), String> {
         println!("you are    {}", principal.id.unwrap_or_default().id);
         println!("state      serving");
         Ok(())
-    })
+    })?;
+    match (&flags.http, tools::status(&http_address(&flags))) {
+        (_, Ok(status)) => {
+            for line in indexes(&status) {
+                println!("{line}");
+            }
+            Ok(())
+        }
+        (Some(_), Err(error)) => Err(error.to_string()),
+        // It may well be served without HTTP, or elsewhere.
+        (None, Err(error)) => {
+            println!("indexes    not known: {error}");
+            Ok(())
+        }
+    }
+}
+
+fn http_address(flags: &StatusFlags) -> String {
+    let on_same_host = || {
+        let host = flags.server.rsplit_once(':').map(|(host, _)| host);
+        format!("{}:{}", host.unwrap_or(&flags.server), tools::HTTP_PORT)
+    };
+    flags.http.clone().unwrap_or_else(on_same_host)
+}
+
+/// What a server's status says of its indexes: one line each that is being built.
+fn indexes(status: &serde_json::Value) -> Vec<String> {
+    let builds = status["indexBuilds"].as_array();
+    let lines: Vec<String> = builds
+        .into_iter()
+        .flatten()
+        .map(|build| {
+            let text = |field: &str| build[field].as_str().unwrap_or("?").to_owned();
+            let count = |field: &str| build[field].as_u64().unwrap_or(0);
+            format!(
+                "indexes    group {}: {} is being built, {} of about {} rows; searches that need it are refused",
+                text("partition"),
+                text("index"),
+                count("rows"),
+                count("ofRows"),
+            )
+        })
+        .collect();
+    if builds.is_some() && lines.is_empty() {
+        return vec!["indexes    complete".to_owned()];
+    }
+    lines
 }
 
 pub(crate) fn get(flags: GetFlags) -> Result<(), String> {
@@ -167,5 +217,43 @@ fn kind(node: Option<&node_run::NodeType>) -> &'static str {
         Some(node_run::NodeType::Exit(_)) => "EXIT",
         Some(node_run::NodeType::Entrypoint(_)) => "ENTRYPOINT",
         _ => "NODE",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_index_that_is_being_built_is_a_line() {
+        let build = serde_json::json!({
+            "partition": "1", "index": "WfRuns by status", "rows": 3000, "ofRows": 40000
+        });
+        let lines = indexes(&serde_json::json!({"indexBuilds": [build, build]}));
+        assert_eq!(lines.len(), 2);
+        for word in ["group 1", "WfRuns by status", "3000 of about 40000"] {
+            assert!(lines[0].contains(word), "{word} is not in {lines:?}");
+        }
+        assert_eq!(
+            indexes(&serde_json::json!({"indexBuilds": []})),
+            ["indexes    complete"]
+        );
+        // Of an older server nothing is said.
+        assert!(indexes(&serde_json::json!({})).is_empty());
+    }
+
+    #[test]
+    fn http_is_looked_for_on_the_same_host() {
+        let flags = |server: &str, http: Option<&str>| StatusFlags {
+            server: server.to_owned(),
+            http: http.map(str::to_owned),
+        };
+        for (server, http, expected) in [
+            ("host:2023", None, "host:1822"),
+            ("[::1]:2023", None, "[::1]:1822"),
+            ("host:2023", Some("other:7"), "other:7"),
+        ] {
+            assert_eq!(http_address(&flags(server, http)), expected);
+        }
     }
 }

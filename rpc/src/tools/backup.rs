@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use index::Base;
 use index_rocks::RocksBase;
@@ -14,11 +11,8 @@ use wal::embedded::LogFiles;
 
 use super::snapshot::{CONTENTS, Contents, LOCK, now_ms};
 use super::target::{Entry, LogFile, Manifest, Target};
-use super::{Progress, SNAPSHOT_HEADER, SNAPSHOT_PATH, ToolError, memory};
+use super::{Progress, ToolError, memory};
 use crate::DataDir;
-
-/// How long a server may take to make a snapshot.
-const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What is backed up.
 #[derive(Debug, Clone)]
@@ -102,7 +96,7 @@ impl Drop for Snapshot {
 
 fn online(address: &str, target: &Target, progress: Progress<'_>) -> Result<BackedUp, ToolError> {
     progress(format!("asking the server at {address} for a snapshot"));
-    let path = PathBuf::from(ask(address)?);
+    let path = PathBuf::from(super::ask::snapshot(address)?);
     let fail = |error: std::io::Error| ToolError::at(&path, error);
     let lock = File::open(path.join(LOCK)).map_err(fail)?;
     lock.try_lock()
@@ -118,47 +112,6 @@ fn online(address: &str, target: &Target, progress: Progress<'_>) -> Result<Back
     let done = write(&snapshot.path, contents, target, progress);
     drop(snapshot);
     done
-}
-
-/// Asks a server on this machine for a snapshot, and returns its path.
-fn ask(address: &str) -> Result<String, ToolError> {
-    let fail = |error: &dyn std::fmt::Display| {
-        ToolError(format!(
-            "the server's HTTP address {address}: {error} (is it the one of --http?)"
-        ))
-    };
-    let mut addresses = address.to_socket_addrs().map_err(|e| fail(&e))?;
-    let mut at = addresses.next().ok_or_else(|| fail(&"no such host"))?;
-    if at.ip().is_unspecified() {
-        let loopback: std::net::IpAddr = if at.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        };
-        at.set_ip(loopback);
-    }
-    let mut stream = TcpStream::connect(at).map_err(|e| fail(&e))?;
-    stream
-        .set_read_timeout(Some(PATIENCE))
-        .map_err(|e| fail(&e))?;
-    let request = format!(
-        "POST {SNAPSHOT_PATH} HTTP/1.1\r\nhost: localhost\r\n{SNAPSHOT_HEADER}: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).map_err(|e| fail(&e))?;
-    let mut answer = Vec::new();
-    // A path is short: more is no server of ours.
-    let mut limited = stream.take(64 << 10);
-    limited.read_to_end(&mut answer).map_err(|e| fail(&e))?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or_else(|| fail(&"no answer"))?;
-    if head.split(' ').nth(1) == Some("200") {
-        Ok(body.to_owned())
-    } else {
-        let status = head.lines().next().unwrap_or_default();
-        Err(fail(&format!("{status}: {body}")))
-    }
 }
 
 fn offline(dir: &Path, target: &Target, progress: Progress<'_>) -> Result<BackedUp, ToolError> {

@@ -1,5 +1,6 @@
 //! Tools for a data directory: verify, back up, restore, look inside. `docs/operations.md` is their manual.
 
+mod ask;
 mod backup;
 mod compare;
 mod fold;
@@ -17,6 +18,7 @@ use runtime::Application;
 use wal::GroupId;
 use workflow::{Metadata, Settings, Workflows};
 
+pub use ask::{HTTP_PORT, status};
 pub use backup::{BackedUp, Source, backup};
 pub use inspect::{inspect_key, inspect_partitions, inspect_segments, inspect_tables};
 pub use restore::{Restored, restore};

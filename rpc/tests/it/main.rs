@@ -15,6 +15,7 @@ mod correlated_events;
 mod crash;
 mod data_dir;
 mod definitions;
+mod erasure;
 mod event_timeouts;
 mod events;
 mod execution;

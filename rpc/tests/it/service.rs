@@ -266,9 +266,16 @@ async fn command(args: &[&str]) -> (Option<i32>, String, String) {
 async fn the_command_line_tells_of_server_and_runs() {
     let mut server = Fixture::start().await;
     let at = server.address().to_string();
-    let (code, out, _) = command(&["status", "--server", &at]).await;
+    let http = server.http().to_string();
+    let (code, out, _) = command(&["status", "--server", &at, "--http", &http]).await;
     assert_eq!(code, Some(0), "{out}");
-    for word in [at.as_str(), "1.3.0", "anonymous", "serving"] {
+    for word in [
+        at.as_str(),
+        "1.3.0",
+        "anonymous",
+        "serving",
+        "indexes    complete",
+    ] {
         assert!(out.contains(word), "{word} is not in {out}");
     }
     let client = &mut server.client;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::frame::MAX_RECORDS;
+use super::frame::{MAX_BODY, MAX_RECORDS};
 use crate::{GroupId, Partition, Record, Topic};
 
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -94,6 +94,9 @@ pub(super) fn encode(out: &mut Vec<u8>, records: &[(Partition, Record)]) {
 
 /// Reads the records of a body that is decompressed already, those of one partition or all, with their places in the
 /// frame. `None` if it is not what [`encode`] wrote.
+///
+/// Memory: the keys that are made of the one before and a suffix, [`MAX_BODY`] bytes in all (no transaction has more), and
+/// a fixed amount for each of [`MAX_RECORDS`] records; the rest are slices of `plain`.
 pub(super) fn decode(
     plain: &Bytes,
     only: Option<Partition>,
@@ -102,6 +105,7 @@ pub(super) fn decode(
     let offset = |input: &[u8]| plain.len() - input.len();
     let mut records = Vec::new();
     let mut index = 0;
+    let mut key_bytes = 0_usize;
     let mut time = 0_i64;
     while let Some((number, rest)) = input.split_first() {
         input = rest;
@@ -121,6 +125,11 @@ pub(super) fn decode(
                     let at = offset(input);
                     plain.slice(at..at + suffix)
                 } else {
+                    // A few bytes of the body can ask for megabytes each.
+                    key_bytes = key_bytes.saturating_add(shared.saturating_add(suffix));
+                    if key_bytes > MAX_BODY {
+                        return None;
+                    }
                     Bytes::from([key.get(..shared)?, own].concat())
                 };
             }

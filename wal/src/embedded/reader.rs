@@ -148,7 +148,12 @@ impl Reader for LogReader {
             let after = self.after;
             self.read_segments()?;
             // Asked last: segments may be dropped meanwhile.
-            self.inner.check_retained(self.partition, after)?;
+            let retained = self.inner.check_retained(self.partition, after);
+            if retained.is_err() {
+                // What was read lies behind a gap: not to be given out by the next poll either.
+                self.read.clear();
+            }
+            retained?;
             if self.read.is_empty() && after < self.inner.recovered {
                 // What was there at the start has nothing for us: go on with what came since, durable or not.
                 self.after = self.inner.recovered;

@@ -20,9 +20,16 @@ pub(super) struct Run {
     pub(super) replies: Vec<(RequestId, Result<Bytes, Rejection>)>,
     pub(super) clock_ms: i64,
     pub(super) inputs: usize,
+    /// The first of a term.
+    pub(super) begins: bool,
 }
 
 impl Run {
+    /// Whether there is anything to commit so far.
+    pub(super) fn is_batch(&self) -> bool {
+        self.inputs > 0 || self.begins
+    }
+
     fn record_inputs(&mut self, count: u32, event: Event) {
         if count > 0 {
             self.effects.recorded.push(Recorded { event: Some(event) });
@@ -134,7 +141,7 @@ impl Group {
                 .delete(index::Family::Queue, entry.key().finish())?;
             run.effects
                 .queues
-                .insert(entry.queue.clone(), entry.sequence + 1);
+                .insert(entry.queue.clone(), entry.sequence.saturating_add(1));
             let app = Arc::clone(&self.app);
             match self.execute(run, RequestId(0), |context| {
                 app.claim(context, &entry, &waiter)
@@ -158,7 +165,7 @@ impl Group {
         let limit = self.limits.batch_timers;
         let Some(next_ms) = self.next_due_ms.filter(|due| *due <= now_ms) else {
             // The floor moves all the same, if there is a batch to say so: it is where a scan begins after a restart.
-            if run.inputs > 0 && now_ms.saturating_sub(floor_ms) >= FLOOR_STEP_MS {
+            if run.is_batch() && now_ms.saturating_sub(floor_ms) >= FLOOR_STEP_MS {
                 run.record_tick(now_ms, limit);
                 self.state.timer_floor_ms = now_ms;
             }
@@ -168,7 +175,7 @@ impl Group {
         let due = timer::due(&mut self.store, floor_ms.max(next_ms), now_ms, limit)?;
         if due.is_empty() {
             // All that was due has been cancelled.
-            if run.inputs > 0 {
+            if run.is_batch() {
                 run.record_tick(now_ms, limit);
             }
         } else {

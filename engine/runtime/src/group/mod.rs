@@ -128,6 +128,9 @@ pub struct Group {
     in_flight: VecDeque<InFlight>,
     /// As of the last sealed batch.
     state: CommitRecord,
+    /// Nothing was committed in this term yet. Its first batch is committed at once, also without inputs: the log can
+    /// forget the barrier only when a commit lies behind it, and a group that rests makes no other.
+    begins: bool,
     /// For each queue seen, a sequence below which nothing is left: no scan starts before it.
     cursors: BTreeMap<Bytes, u64>,
     /// The cursors that are rows, as of the last sealed batch.
@@ -162,6 +165,7 @@ impl Group {
             inbox_claims: VecDeque::new(),
             in_flight: VecDeque::new(),
             state: CommitRecord::default(),
+            begins: false,
             cursors: BTreeMap::new(),
             kept_cursors: BTreeMap::new(),
             backlogged: BTreeSet::new(),
@@ -180,6 +184,7 @@ impl Group {
             None => CommitRecord::default(),
         };
         self.state.version = CommitRecord::VERSION;
+        self.begins = self.state.term != term.to_u64();
         self.state.term = term.to_u64();
         self.state.recorded.clear();
         self.next_due_ms = timer::next_due(&mut self.store, self.state.timer_floor_ms)?;
@@ -240,7 +245,8 @@ impl Group {
 
     /// Whether a step at this time would find something to do.
     pub fn has_work(&self, now_ms: i64) -> bool {
-        !self.inbox_commands.is_empty()
+        self.begins
+            || !self.inbox_commands.is_empty()
             || !self.inbox_messages.is_empty()
             || !self.inbox_claims.is_empty()
             || self.next_due_ms.is_some_and(|due| due <= now_ms)
@@ -257,7 +263,7 @@ impl Group {
     }
 
     /// Executes one batch of what is waiting: messages first, then commands, claims, due timers. Gives the transaction
-    /// to commit, or nothing if nothing was there. The next step runs on top of it.
+    /// to commit, or nothing if nothing was there and it is not the first of the term. The next step runs on top of it.
     ///
     /// # Errors
     /// The store failed: the group cannot go on.
@@ -267,6 +273,7 @@ impl Group {
             replies: Vec::new(),
             clock_ms: self.state.clock_ms,
             inputs: 0,
+            begins: self.begins,
         };
         let before = self.state.clone();
         self.run_messages(&mut run);
@@ -274,16 +281,22 @@ impl Group {
         self.run_claims(&mut run, now_ms)?;
         self.run_timers(&mut run, now_ms)?;
         self.close(&mut run);
-        if run.inputs == 0 {
+        if !run.is_batch() {
             self.state = before;
             return Ok(None);
         }
+        self.begins = false;
         self.seal(run).map(Some)
     }
 
     fn seal(&mut self, run: Run) -> Result<Transaction, StoreError> {
         self.state.clock_ms = run.clock_ms;
-        self.state.batch += 1;
+        self.state.batch = self.state.batch.checked_add(1).ok_or_else(|| {
+            StoreError::Corrupt(format!(
+                "the commit record of group {} has the number {}, behind which there is none",
+                self.id, self.state.batch
+            ))
+        })?;
         self.state.recorded.clone_from(&run.effects.recorded);
         let commit = Bytes::from(self.state.encode_to_vec());
         self.state.recorded.clear();
@@ -324,7 +337,7 @@ impl Group {
     fn keep_cursors(&mut self, effects: &Effects) -> Result<(), StoreError> {
         for (queue, claimed) in &effects.queues {
             let kept = self.kept_cursors.get(queue).copied().unwrap_or(0);
-            if self.state.next_sequence < kept + queue::CURSOR_STEP {
+            if self.state.next_sequence < kept.saturating_add(queue::CURSOR_STEP) {
                 continue;
             }
             let mut gone = *claimed;
@@ -333,7 +346,7 @@ impl Group {
                 let head = queue::first(&mut self.store, queue, floor)?;
                 gone = head.map_or(self.state.next_sequence, |head| head.sequence);
             }
-            if gone >= kept + queue::CURSOR_STEP {
+            if gone >= kept.saturating_add(queue::CURSOR_STEP) {
                 let key = queue::cursor_key(queue).finish();
                 let value = Bytes::copy_from_slice(&gone.to_be_bytes());
                 self.store.put(Family::Queue, key, value)?;

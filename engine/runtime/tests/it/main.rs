@@ -11,7 +11,9 @@
 mod app;
 mod commits;
 mod cursors;
+mod embedded;
 mod indexes;
+mod numbers;
 mod queues;
 mod simulation;
 mod standby;

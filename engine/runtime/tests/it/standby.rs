@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use index::{
-    Base, Checkpoints, Family, KeyRange, MemoryBase, MemorySink, NoIndexes, Options, Shipment,
+    Base, Checkpoints, Family, Gathered, KeyRange, Load, MemoryBase, MemorySink, NoIndexes,
+    Options, Shipment,
 };
 use ironhorse_runtime::{
-    Application, Clock, Engine, EngineError, EngineOptions, GroupSetup, Health, Standby,
-    StandbyDriver,
+    Application, Bounds, Clock, Engine, EngineError, EngineOptions, GroupSetup, Health, Scheduler,
+    Standby, StandbyDriver,
 };
 use wal::{Log, Partition};
 
@@ -46,14 +47,18 @@ async fn a_standby_takes_over_without_replaying_more_than_its_lag() {
     let engine = disk.start();
     let base = empty();
     let clock: Arc<dyn Clock> = disk.clock.clone();
-    let driver = StandbyDriver::start(standby(&disk, &base).unwrap(), &disk.log, clock).unwrap();
+    // Another process, with bounds of its own.
+    let scheduler = Arc::new(Scheduler::new(Bounds::default()));
+    let follower = standby(&disk, &base).unwrap();
+    let driver = StandbyDriver::start(follower, &disk.log, clock, scheduler).unwrap();
     for n in 0..60 {
         submit(&engine, n, &format!("add key-{} 1", n % 5))
             .await
             .unwrap();
     }
+    // And the owner's first batch, which is empty.
     until("the standby has applied everything", || {
-        driver.progress().applied.batches == 60
+        driver.progress().applied.batches == 61
             && driver.progress().lag.is_some_and(|lag| lag.records == 0)
     })
     .await;
@@ -86,6 +91,51 @@ async fn a_standby_takes_over_without_replaying_more_than_its_lag() {
     })
     .await;
     assert_eq!(counter(&heir, "key-0"), Some(16));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_standby_holds_counts_under_the_bounds_of_its_process() {
+    const COMMANDS: u128 = 40;
+    let disk = Disk::default();
+    let engine = disk.start();
+    let base = empty();
+    let clock: Arc<dyn Clock> = disk.clock.clone();
+    let bounds = Bounds {
+        replay_records: 50,
+        ..Bounds::default()
+    };
+    let scheduler = Arc::new(Scheduler::new(bounds));
+    // Another group of that process, which holds more than all may, and writes it back.
+    let other = wal::GroupId(7);
+    scheduler.attach(other, Box::new(|| {}));
+    let much = Load {
+        writing: Gathered {
+            records: 1_000,
+            ..Gathered::default()
+        },
+        ..Load::default()
+    };
+    assert!(scheduler.report(other, much, 0).hold);
+    let log: Arc<dyn Log> = Arc::new(disk.log.clone());
+    let options = Options {
+        write_back_bytes: usize::MAX,
+        ..Options::default()
+    };
+    let follower = Standby::open(GROUP, log, Arc::clone(&base), Counters.schema(), options);
+    let owned = Arc::clone(&scheduler);
+    let driver = StandbyDriver::start(follower.unwrap(), &disk.log, clock, owned).unwrap();
+    for n in 0..COMMANDS {
+        submit(&engine, n, "add key-0 1").await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(driver.progress().applied.batches, 0, "it is not held");
+    // There is room again: it goes on, and writes back when its own share is large, whatever the time.
+    assert!(!scheduler.report(other, Load::default(), 0).hold);
+    until("the standby has applied everything", || {
+        driver.progress().applied.batches == 1 + COMMANDS as u64
+    })
+    .await;
+    until("it writes back", || base.durable().unwrap().is_some()).await;
 }
 
 /// An engine on the same log with a metadata group of its own, and no group yet.
@@ -130,7 +180,8 @@ async fn a_new_replica_begins_from_a_shipped_checkpoint() {
     let mut replica = standby(&disk, &shipment.finish().unwrap()).unwrap();
     while replica.step(0).unwrap() {}
     same_rows(&replica.reader(), engine.reader(GROUP).unwrap());
-    assert_eq!(replica.progress().applied.batches, 1, "the suffix alone");
+    // The restarted owner's first batch, which is empty, and the command.
+    assert_eq!(replica.progress().applied.batches, 2, "the suffix alone");
     // What is dropped under a standby is not passed over.
     submit(&engine, 61, "add key-1 1").await.unwrap();
     let end = disk.log.records(Partition::changelog(GROUP));

@@ -4,57 +4,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use index::{Applied, Base, BaseChange, BaseScan, Family, KeyRange, MemoryBase, StoreError};
+use index::testing::{Around, Hooks};
+use index::{Applied, Base, BaseChange, Family, MemoryBase, StoreError};
 use ironhorse_runtime::{Bounds, Clock, Engine, EngineOptions, GroupSetup, Limits};
-use wal::{GroupId, Log, Position};
+use wal::{GroupId, Log};
 
 use super::app::{Counters, Disk, submit, until};
 
-/// A base whose flush takes a while, and that knows the largest write it got.
+/// A flush takes a while; and the largest write is known.
 #[derive(Clone, Default)]
-struct Slow {
-    base: MemoryBase,
+struct Slowly {
     largest: Arc<AtomicU64>,
 }
 
-impl Base for Slow {
-    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.base.get(family, key)
-    }
+type Slow = Around<MemoryBase, Slowly>;
 
-    fn scan(&self, f: Family, range: &KeyRange, reverse: bool) -> Result<BaseScan<'_>, StoreError> {
-        self.base.scan(f, range, reverse)
-    }
-
+impl Hooks for Slowly {
     fn write(
         &self,
+        base: &dyn Base,
         changes: &mut dyn Iterator<Item = BaseChange<'_>>,
         applied: &Applied,
     ) -> Result<(), StoreError> {
         let mut count = 0;
-        self.base
-            .write(&mut changes.inspect(|_| count += 1), applied)?;
+        base.write(&mut changes.inspect(|_| count += 1), applied)?;
         self.largest.fetch_max(count, Ordering::SeqCst);
         Ok(())
     }
 
-    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
-        self.base.delete_range(family, range)
-    }
-
-    fn applied(&self) -> Result<Option<Applied>, StoreError> {
-        self.base.applied()
-    }
-
-    fn durable(&self) -> Result<Option<Position>, StoreError> {
-        self.base.durable()
-    }
-
     #[allow(clippy::disallowed_methods, reason = "a disk may be slow")]
-    fn flush(&self) -> Result<(), StoreError> {
+    fn flush(&self, base: &dyn Base) -> Result<(), StoreError> {
         std::thread::sleep(Duration::from_millis(20));
-        self.base.flush()
+        base.flush()
     }
 }
 
@@ -125,7 +106,7 @@ async fn a_slow_disk_slows_commands_down_and_bounds_what_gathers() {
         call.await.unwrap().unwrap();
     }
     // Each command changes two rows and an index entry: 1,200 in all. 40 records may gather, and then what is under way.
-    let largest = bases[0].largest.load(Ordering::SeqCst);
+    let largest = bases[0].hooks.largest.load(Ordering::SeqCst);
     assert!(largest > 0, "nothing was written back");
     assert!(largest < 200, "{largest} rows gathered");
     until("what was written is durable", || {

@@ -143,7 +143,7 @@ pub(crate) fn store(
         correlated,
     } = incoming;
     let created_ms = timestamp_ms(event.created_at.as_ref());
-    let arrival = unit.context.next_number();
+    let arrival = unit.context.next_number()?;
     let request_id = unit.context.request_id().0.to_be_bytes();
     let mut row = ExternalEventRow {
         version: 1,

@@ -92,7 +92,7 @@ pub(crate) fn wait(
         return Ok(context.put(Family::State, at, value)?);
     };
     let event = row.correlated_event.get_or_insert_default();
-    let id = send(context, tenant, event, waiter);
+    let id = send(context, tenant, event, waiter)?;
     event.external_events.push(id);
     if is_deleted_when_matched(context, tenant, &def) {
         delete(context, tenant, &key, &def)
@@ -123,7 +123,7 @@ pub(crate) fn match_all(
         let is_last = page.len() < PAGE;
         for (at, value) in page {
             let row: CorrelationWaiterRow = decode(&value)?;
-            let id = send(context, tenant, event, row.waiter.unwrap_or_default());
+            let id = send(context, tenant, event, row.waiter.unwrap_or_default())?;
             event.external_events.push(id);
             context.delete(Family::State, at)?;
         }
@@ -158,8 +158,8 @@ fn send(
     tenant: Tenant<'_>,
     event: &CorrelatedEvent,
     waiter: CorrelationWaiter,
-) -> ExternalEventId {
-    let guid = generated_id(context);
+) -> Result<ExternalEventId, Rejection> {
+    let guid = generated_id(context)?;
     let id = delivered_id(&waiter, &guid);
     let route = id.wf_run_id.as_ref().map_or("", |run| run.root_id());
     let to = tenant.settings.core.group_of(route.as_bytes());
@@ -174,5 +174,5 @@ fn send(
         })),
     };
     context.send(to, Bytes::from(message.encode_to_vec()));
-    id
+    Ok(id)
 }

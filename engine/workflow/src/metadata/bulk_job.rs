@@ -53,7 +53,7 @@ pub(super) fn create(
     let row = BulkJobRow {
         version: 1,
         bulk_job: Some(job.clone()),
-        incarnation: context.next_number(),
+        incarnation: context.next_number()?,
     };
     store(context, key, &row)?;
     Ok(job)

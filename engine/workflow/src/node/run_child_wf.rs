@@ -84,7 +84,10 @@ fn text(
 
 /// The child's id and place: the id that the node gives it, or one of its own.
 fn free(unit: &mut Unit<'_, '_>, at: &At<'_>, id: Option<String>) -> Result<Run, Failing> {
-    let id = id.unwrap_or_else(|| generated_id(unit.context));
+    let id = match id {
+        Some(id) => id,
+        None => generated_id(unit.context)?,
+    };
     if !proto::name::is_hostname(&id) {
         return Err(
             Fault::var_sub(format!("The id of the child is not a valid id: {id:?}")).into(),

@@ -39,6 +39,7 @@ pub(super) fn arrive(
     };
     let content = stamped(unit, &def, content);
     let number = next_number(unit, at.run, &def)?;
+    let sequence = unit.context.next_number().map_err(Rejection::from)?;
     let row = WorkflowEventRow {
         version: 1,
         workflow_event: Some(WorkflowEvent {
@@ -51,7 +52,7 @@ pub(super) fn arrive(
                 position: at.position,
             }),
         }),
-        sequence: unit.context.next_number(),
+        sequence,
     };
     store(unit, at.run, &def, number, &row)?;
     unit.context

@@ -117,10 +117,14 @@ pub(super) fn next_woken(unit: &mut Unit<'_, '_>) -> Result<Option<Run>, Rejecti
 
 /// An id for something that the engine makes: 32 hex digits that look random, never given twice in a cluster. A group
 /// never gives a number twice, and each half is a permutation of what goes in.
-pub(crate) fn generated_id(context: &mut Context<'_>) -> String {
+pub(crate) fn generated_id(context: &mut Context<'_>) -> Result<String, Rejection> {
     let time_and_group = (context.now_ms() as u64) << 16 | u64::from(context.group().0);
-    let number = context.next_number();
-    format!("{:016x}{:016x}", mixed(time_and_group), mixed(number))
+    let number = context.next_number()?;
+    Ok(format!(
+        "{:016x}{:016x}",
+        mixed(time_and_group),
+        mixed(number)
+    ))
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): a permutation.

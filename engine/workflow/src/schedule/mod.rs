@@ -78,7 +78,7 @@ pub(crate) fn tick(
     if row.due_ms != Some(due_ms) {
         return Ok(());
     }
-    start(context, tenant, &row);
+    start(context, tenant, &row)?;
     let schedule = row.scheduled_wf_run.as_ref();
     let expression = schedule.map_or("", |schedule| &schedule.cron_expression);
     let next_ms = Times::new(expression, &row.time_zone)
@@ -87,9 +87,13 @@ pub(crate) fn tick(
     store(context, tenant, id, row, next_ms)
 }
 
-fn start(context: &mut Context<'_>, tenant: Tenant<'_>, row: &ScheduledWfRunRow) {
+fn start(
+    context: &mut Context<'_>,
+    tenant: Tenant<'_>,
+    row: &ScheduledWfRunRow,
+) -> Result<(), Rejection> {
     let schedule = row.scheduled_wf_run.clone().unwrap_or_default();
-    let id = generated_id(context);
+    let id = generated_id(context)?;
     let parent = schedule.parent_wf_run_id;
     let route = parent.as_ref().map_or(id.as_str(), |run| run.root_id());
     let to = tenant.settings.core.group_of(route.as_bytes());
@@ -110,4 +114,5 @@ fn start(context: &mut Context<'_>, tenant: Tenant<'_>, row: &ScheduledWfRunRow)
         })),
     };
     context.send(to, Bytes::from(message.encode_to_vec()));
+    Ok(())
 }

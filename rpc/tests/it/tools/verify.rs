@@ -41,6 +41,44 @@ async fn what_is_good_passes() {
     succeeds(&["verify", text(&data)]);
 }
 
+/// A checkpoint that is lost is made anew at once where the log alone no longer says what the state is.
+#[tokio::test]
+async fn a_log_without_its_beginning_gets_a_checkpoint_at_once() {
+    let dir = prepared().await;
+    let data = data_dir(&dir);
+    let segments = || {
+        let mut found = files(&data.join("log"));
+        found.retain(|path| path.extension().is_some_and(|it| it == "log"));
+        found
+    };
+    let first = segments().remove(0);
+    let often = Config {
+        checkpoint_age_seconds: 1,
+        log_segment_age_seconds: 1,
+        ..config(&dir)
+    };
+    let server = Server::start(&often).await.unwrap();
+    let deadline = Instant::now() + PATIENCE * 2;
+    while first.exists() {
+        assert!(Instant::now() < deadline, "no segment was dropped");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.stop().await.unwrap();
+    fs::remove_dir_all(data.join("checkpoints")).unwrap();
+    fails(&["verify", text(&data)], &["there is no checkpoint"]);
+    let server = Server::start(&config(&dir)).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while GROUPS
+        .iter()
+        .any(|group| checkpoints(&data, group).is_empty())
+    {
+        assert!(Instant::now() < deadline, "no checkpoint is made");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.stop().await.unwrap();
+    assert!(succeeds(&["verify", text(&data)]).contains("1 checkpoints"));
+}
+
 #[tokio::test]
 async fn a_damaged_log_is_named() {
     let dir = prepared().await;

@@ -121,6 +121,41 @@ fn a_frame_of_more_partitions_than_a_summary_takes_is_read_all_the_same() {
 }
 
 #[test]
+fn a_frame_of_a_few_bytes_does_not_take_memory_without_bound() {
+    // One key of a megabyte, and then records that repeat all of it: 4 bytes each, 32 GB of keys in all.
+    const KEY: usize = 1 << 20;
+    let mut plain = vec![2, 1];
+    body::put_varint(&mut plain, 32_000);
+    plain.push(0);
+    body::put_varint(&mut plain, KEY as u64);
+    plain.resize(plain.len() + KEY, b'k');
+    plain.extend([0, 0]);
+    let repeats = |plain: &mut Vec<u8>, times: usize| {
+        for _ in 0..times {
+            body::put_varint(plain, KEY as u64);
+            plain.extend([0, 0, 0]);
+        }
+    };
+    let (mut few, mut many) = (plain.clone(), plain);
+    few[2..5].copy_from_slice(&[0x90, 0x80, 0x00]);
+    repeats(&mut few, 15);
+    repeats(&mut many, 31_999);
+    let decode = |plain: &[u8]| body::decode(&Bytes::copy_from_slice(plain), None);
+    assert_eq!(decode(&few).unwrap().len(), 16);
+    assert_eq!(decode(&many), None);
+    // Lengths that no body has.
+    for length in [u64::MAX, u64::MAX >> 1, 1 << 40] {
+        for field in 0..4 {
+            let mut hostile = vec![2, 1];
+            for at in 0..=field {
+                body::put_varint(&mut hostile, if at == field { length } else { 1 });
+            }
+            assert_eq!(decode(&hostile), None, "{length:x} in field {field}");
+        }
+    }
+}
+
+#[test]
 fn the_format_is_fixed() {
     let mut out = Vec::new();
     let partition = Partition::changelog(GroupId(1));

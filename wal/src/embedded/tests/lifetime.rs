@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::*;
+use crate::Reader;
 use crate::embedded::segments::name;
 use crate::embedded::{End, LogFiles};
 
@@ -275,4 +276,63 @@ fn a_reader_from_the_start_sees_an_append_before_it_is_durable() {
         assert_eq!(read[0].1, record);
         log.close();
     }
+}
+
+/// All that a reader gives, a few records at a time, until it refuses or has come to the end.
+fn read_all(reader: &mut dyn Reader, into: &mut Vec<Position>) -> Result<(), WalError> {
+    loop {
+        let some = reader.poll(3, usize::MAX)?;
+        if some.is_empty() {
+            return Ok(());
+        }
+        into.extend(some.into_iter().map(|(position, _)| position));
+    }
+}
+
+#[test]
+fn a_reader_whose_segment_is_dropped_under_it_says_so_and_passes_nothing_over() {
+    let disk = SimDisk::default();
+    let log = open(&disk).unwrap();
+    let mut all = Vec::new();
+    for n in 0..2000 {
+        let Outcome::Committed(last) = commit(&log, n, 200) else {
+            panic!("not committed")
+        };
+        all.extend([Position::from_u64(last.to_u64() - 1), last]);
+    }
+    // One that has not begun, one that has read a little, one that has passed what goes.
+    let middle = all[all.len() / 2];
+    let mut fresh = log.open_reader(CHANGES, Position::START).unwrap();
+    let mut begun = log.open_reader(CHANGES, Position::START).unwrap();
+    let mut ahead = log.open_reader(CHANGES, middle).unwrap();
+    let (mut read, mut rest) = (Vec::new(), Vec::new());
+    read.extend(
+        begun
+            .poll(5, usize::MAX)
+            .unwrap()
+            .into_iter()
+            .map(|(position, _)| position),
+    );
+    log.trim(CHANGES, middle);
+    wait_until("dropped", || !disk.list().unwrap().contains(&name(3)));
+    for reader in [&mut fresh, &mut begun] {
+        let mut found = Vec::new();
+        // However often it is asked.
+        for _ in 0..3 {
+            let Err(WalError::Truncated {
+                position,
+                start,
+                partition,
+            }) = read_all(&mut **reader, &mut found)
+            else {
+                panic!("it came to the end")
+            };
+            assert_eq!(partition, CHANGES);
+            assert!(position < start && start <= middle);
+        }
+        read.extend(found);
+    }
+    assert_eq!(read, all[..read.len()], "a gap");
+    read_all(&mut *ahead, &mut rest).unwrap();
+    assert_eq!(rest, all[all.len() / 2 + 1..]);
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use index::{Family, IndexDeclaration, Schema};
+use index::{Family, Schema};
 use ironhorse_runtime::{Application, Context, Entry, Rejection, Timer, Waiter};
 use wal::GroupId;
+
+use super::indexes::BY_VALUE_ALONE;
 
 /// How many groups there are.
 pub const GROUPS: u16 = 4;
@@ -157,7 +159,7 @@ fn delete(context: &mut Context<'_>, key: Bytes) -> Result<(), Rejection> {
 
 impl Application for Bank {
     fn schema(&self) -> Arc<dyn Schema> {
-        Arc::new(Indexes)
+        Arc::new(BY_VALUE_ALONE)
     }
 
     fn command(&self, context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Rejection> {
@@ -288,30 +290,5 @@ impl Application for Bank {
                 Ok(Some(entry.payload.clone()))
             }
         }
-    }
-}
-
-/// Accounts and rows that come and go: one entry by value, and one by key that holds the value.
-pub struct Indexes;
-
-impl Schema for Indexes {
-    fn indexes(&self) -> Vec<IndexDeclaration> {
-        vec![IndexDeclaration {
-            name: "by value",
-            prefix: Bytes::from_static(b"v"),
-            version: 0,
-        }]
-    }
-
-    fn is_indexed(&self, key: &[u8]) -> bool {
-        matches!(key.first(), Some(b'a' | b'x'))
-    }
-
-    fn index_entries(&self, key: &[u8], value: &[u8], emit: &mut dyn FnMut(Bytes, Bytes)) {
-        emit(Bytes::from([b"v", value, key].concat()), Bytes::new());
-        emit(
-            Bytes::from([b"k", key].concat()),
-            Bytes::copy_from_slice(value),
-        );
     }
 }

@@ -7,7 +7,7 @@ use ironhorse_runtime::CommitRecord;
 use wal::{GroupId, Log, Partition, Position};
 
 use super::server::Replica;
-use super::world::{SERVERS, World};
+use super::world::{SERVERS, World, is_indexing};
 
 impl World {
     /// Takes committed changes aside, to be written some time later.
@@ -43,7 +43,7 @@ impl World {
         // Nothing reaches the base before it is committed.
         let position = work.applied().position;
         self.oracle.groups[group].at(position);
-        disk.fails.store(fails, Ordering::Relaxed);
+        disk.hooks.0.store(fails, Ordering::Relaxed);
         let written = work.run();
         assert_eq!(written.is_err(), fails);
         if fails {
@@ -83,6 +83,10 @@ impl World {
             return;
         }
         for replica in &self.servers[server].replicas {
+            if is_indexing(replica) {
+                self.counters
+                    .hit("crash of: a replica that builds an index");
+            }
             self.counters.hit(match replica {
                 Replica::Absent => "crash of: nothing",
                 Replica::Shipping { .. } => "crash of: a replica being shipped",
@@ -162,7 +166,7 @@ impl World {
             shipment.finish().expect("what was shipped opens");
             self.oracle.check_base(group, &target);
             let disk = super::server::Disk {
-                base: target,
+                base: std::sync::Arc::new(target),
                 ..super::server::Disk::default()
             };
             self.servers[server].disks[group] = std::sync::Arc::new(disk);

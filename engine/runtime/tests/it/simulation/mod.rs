@@ -5,6 +5,9 @@
 //! invariants are checked: the log against a model that knows no batches ([`model`]), each batch against its own
 //! re-execution ([`replay`]), each store and base that was touched against the log ([`oracle`]).
 //!
+//! Servers are started with one of three builds, which declare different indexes: replicas build and remove them meanwhile
+//! ([`indexes`]).
+//!
 //! A seed reproduces a run bit by bit: `make simulate SEED=…`. A step is one thing that one server, client, disk or the
 //! log does ([`world`]); what a server does as an owner or on the way there is in [`owners`], its bases are in [`disks`].
 
@@ -13,6 +16,7 @@ mod chance;
 mod clients;
 mod counters;
 mod disks;
+mod indexes;
 mod model;
 mod oracle;
 mod owners;
@@ -61,7 +65,7 @@ fn run(seed: u64, steps: u64) -> (u64, Counters) {
 }
 
 /// Everything that the simulation must have reached, so that it does not go blind.
-const REACHED: [&str; 54] = [
+const REACHED: [&str; 60] = [
     "checkpoint: arrived",
     "client: answered",
     "client: repeats",
@@ -74,11 +78,17 @@ const REACHED: [&str; 54] = [
     "consumer: got an entry",
     "crash of: a recovery",
     "crash of: a replica being shipped",
+    "crash of: a replica that builds an index",
     "crash of: a standby",
     "crash of: a take-over",
     "crash of: an owner",
     "crash of: an owner with commits under way",
     "disk: replaced by an empty one",
+    "index: a piece of an owner's",
+    "index: an owner's is complete",
+    "index: goes on behind its cursor",
+    "index: to be built",
+    "index: to be removed",
     "input: claims",
     "input: commands",
     "input: commands refused",

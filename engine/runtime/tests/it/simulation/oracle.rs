@@ -11,8 +11,9 @@ use ironhorse_runtime::CommitRecord;
 use wal::memory::MemoryLog;
 use wal::{GroupId, Partition, Position, Record};
 
-use super::app::{GROUPS, Indexes, by_id, queue_name};
+use super::app::{GROUPS, by_id, queue_name};
 use super::counters::Counters;
+use super::indexes::{self, BY_VALUE_ALONE, Indexes};
 use super::model::Model;
 use super::replay::{Logged, Replay};
 use super::server::LIMITS;
@@ -27,7 +28,7 @@ pub struct Known {
     pub position: Position,
     pub commit: Bytes,
     pub rows: Rows,
-    /// What the batch changed, index entries included.
+    /// What the batch changed, entries by value included.
     pub changed: Vec<(Family, Bytes)>,
 }
 
@@ -263,44 +264,56 @@ impl Oracle {
             }
             None => &self.groups[group].known[0],
         };
-        let all = KeyRange::prefix(b"");
+        let (all, by_value) = (KeyRange::prefix(b""), KeyRange::prefix(indexes::BY_VALUE));
         for family in Family::ALL {
             let range = if family == Family::Index {
-                index::entries()
+                &by_value
             } else {
-                all.clone()
+                &all
             };
-            let rows = base.scan(family, &range, false).unwrap();
+            let rows = base.scan(family, range, false).unwrap();
             let rows = rows.map(Result::unwrap);
             assert!(
                 rows.eq(owned(&known.rows[family.slot()])),
                 "the base of group {group} is not what was committed: {family:?}"
             );
         }
+        indexes::check_base(base, &known.rows[Family::State.slot()]);
     }
 
     /// A store: it shows what was committed up to its position, and nothing else. `full`: every row; else what the latest
-    /// batches and `also` speak of. Gives the number of the batch.
+    /// batches and `also` speak of. `build`: what the server declares. Gives the number of the batch.
     pub fn check_store(
         &self,
         group: usize,
         reader: &index::ReadHandle,
+        build: Indexes,
         full: bool,
         also: &[(Family, Bytes)],
     ) -> usize {
         let position = reader.applied_position().unwrap_or(Position::START);
         let (place, known) = self.groups[group].at(position);
         if full {
-            let all = KeyRange::prefix(b"");
+            let (all, by_value) = (KeyRange::prefix(b""), KeyRange::prefix(indexes::BY_VALUE));
             for family in Family::ALL {
-                let rows = reader.scan(family, &all, usize::MAX, false).unwrap();
+                let range = if family == Family::Index {
+                    &by_value
+                } else {
+                    &all
+                };
+                let rows = reader.scan(family, range, usize::MAX, false).unwrap();
                 assert!(
                     rows.into_iter().eq(owned(&known.rows[family.slot()])),
                     "the store of group {group} is not what was committed: {family:?}"
                 );
             }
+            build.check_reader(reader, &known.rows[Family::State.slot()]);
         }
         for (family, key) in known.changed.iter().chain(also) {
+            if *family == Family::State {
+                let value = known.rows[Family::State.slot()].get(key);
+                build.check_row(reader, key, value);
+            }
             assert_eq!(
                 reader.get(*family, key).unwrap().as_ref(),
                 known.rows[family.slot()].get(key),
@@ -327,15 +340,15 @@ fn next_state(before: &Known, position: Position, commit: Bytes, changes: &[Chan
             None => rows[slot].remove(key),
         };
         changed.push((change.family, key.clone()));
-        if change.family == Family::State && Indexes.is_indexed(key) {
+        if change.family == Family::State && BY_VALUE_ALONE.is_indexed(key) {
             let mut entries = BTreeMap::new();
             if let Some(was) = was {
-                Indexes.index_entries(key, &was, &mut |key, _| {
+                BY_VALUE_ALONE.index_entries(key, &was, &mut |key, _| {
                     entries.insert(key, None);
                 });
             }
             if let Some(is) = &change.value {
-                Indexes.index_entries(key, is, &mut |key, value| {
+                BY_VALUE_ALONE.index_entries(key, is, &mut |key, value| {
                     entries.insert(key, Some(value));
                 });
             }

@@ -9,7 +9,8 @@ use ironhorse_runtime::{Application, Batch, EngineError, Group, Recovery, Standb
 use parking_lot::Mutex;
 use wal::{GroupId, Log, Outcome, Partition, Position, WalError, Writer};
 
-use super::app::{Bank, GROUPS, Indexes};
+use super::app::{Bank, GROUPS};
+use super::indexes::{self, BUILDS};
 use super::server::{LIMITS, Owner, Replica, limits, options};
 use super::world::{SERVERS, World};
 
@@ -29,8 +30,10 @@ impl World {
 
     /// Follows the group from the server's own base, if the log reaches back to it.
     pub fn open_standby(&mut self, server: usize, group: usize) {
-        let schema: Arc<dyn Schema> = Arc::new(Indexes);
+        let build = Arc::new(self.servers[server].build);
+        let schema: Arc<dyn Schema> = build.clone();
         let base = self.servers[server].disks[group].clone();
+        indexes::count(&*base, &build, &mut self.counters);
         let opened = Standby::open(
             id(group),
             Arc::new(self.log.clone()),
@@ -207,7 +210,10 @@ impl World {
         writer: Box<dyn Writer>,
         term: Position,
     ) {
-        let place = self.oracle.check_store(group, &owner.reader(), true, &[]);
+        let build = self.servers[server].build;
+        let place = self
+            .oracle
+            .check_store(group, &owner.reader(), build, true, &[]);
         assert_eq!(
             place,
             self.committed_before(group, term),
@@ -271,8 +277,30 @@ impl World {
         );
     }
 
-    /// Reads inputs and starts a commit.
+    /// An owner goes on with the indexes that are to be built.
+    fn index_piece(&mut self, server: usize, group: usize) {
+        if let Replica::Owner(owner) = &mut self.servers[server].replicas[group]
+            && owner.group.is_indexing()
+        {
+            owner.group.index_piece().expect("the store works");
+            self.counters.hit(if owner.group.is_indexing() {
+                "index: a piece of an owner's"
+            } else {
+                "index: an owner's is complete"
+            });
+            self.touched.push((server, group));
+        }
+    }
+
+    /// Reads inputs, starts a commit, goes on with indexes.
     pub fn drive(&mut self, server: usize, group: usize) {
+        self.work(server, group);
+        if !self.faults || self.chance.one_in(4) {
+            self.index_piece(server, group);
+        }
+    }
+
+    fn work(&mut self, server: usize, group: usize) {
         let now_ms = self.now_ms + self.servers[server].skew_ms;
         let claims = self.servers[server].take_nudges(group);
         let Replica::Owner(owner) = &mut self.servers[server].replicas[group] else {
@@ -424,6 +452,9 @@ impl World {
         if !self.servers[server].up {
             self.servers[server].up = true;
             self.counters.hit("server: start");
+            if self.faults && self.chance.one_in(2) {
+                self.servers[server].build = BUILDS[self.chance.below(3) as usize];
+            }
             for group in 0..usize::from(GROUPS) {
                 self.open_standby(server, group);
             }

@@ -14,7 +14,8 @@ use ironhorse_runtime::{
 use prost::Message;
 use wal::{GroupId, Partition, Position, Record};
 
-use super::app::{Bank, Indexes};
+use super::app::Bank;
+use super::indexes::BY_VALUE_ALONE;
 use super::server::LIMITS;
 
 /// A consumer of the replay: there for one batch.
@@ -56,7 +57,7 @@ impl Replay {
     pub fn new(id: GroupId) -> Replay {
         let store = Store::open(
             Arc::new(MemoryBase::new()),
-            Arc::new(Indexes),
+            Arc::new(BY_VALUE_ALONE),
             Options::default(),
         )
         .unwrap();

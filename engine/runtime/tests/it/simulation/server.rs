@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use index::{
-    Applied, Base, BaseChange, BaseScan, Family, KeyRange, MemoryBase, Options, Shipment,
-    StoreError, WriteBack,
-};
+use index::testing::{Around, Hooks};
+use index::{Base, Family, MemoryBase, Options, Shipment, StoreError, WriteBack};
 use ironhorse_runtime::{
     Consumer, Group, Limits, Nudge, Recovery, Standby, TakeOver, Waiter, Waiting,
 };
 use parking_lot::Mutex;
-use wal::{Outcome, Position, Reader, Writer};
+use wal::{Outcome, Reader, Writer};
 
 use super::app::{GROUPS, queue_name};
+use super::indexes::{BUILDS, Indexes};
 
 /// Small, so that each is reached.
 pub struct Bounds {
@@ -53,56 +52,23 @@ pub fn limits() -> Limits {
 pub fn options() -> Options {
     Options {
         write_back_bytes: 600,
+        index_piece_rows: 3,
         ..Options::default()
     }
 }
 
-/// A base whose next flush can fail.
+/// The next flush can fail.
 #[derive(Default)]
-pub struct Disk {
-    pub base: MemoryBase,
-    pub fails: AtomicBool,
-}
+pub struct Fails(pub AtomicBool);
 
-impl Base for Disk {
-    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.base.get(family, key)
-    }
+pub type Disk = Around<MemoryBase, Fails>;
 
-    fn scan(
-        &self,
-        family: Family,
-        range: &KeyRange,
-        reverse: bool,
-    ) -> Result<BaseScan<'_>, StoreError> {
-        self.base.scan(family, range, reverse)
-    }
-
-    fn write(
-        &self,
-        changes: &mut dyn Iterator<Item = BaseChange<'_>>,
-        applied: &Applied,
-    ) -> Result<(), StoreError> {
-        self.base.write(changes, applied)
-    }
-
-    fn delete_range(&self, family: Family, range: &KeyRange) -> Result<(), StoreError> {
-        self.base.delete_range(family, range)
-    }
-
-    fn applied(&self) -> Result<Option<Applied>, StoreError> {
-        self.base.applied()
-    }
-
-    fn durable(&self) -> Result<Option<Position>, StoreError> {
-        self.base.durable()
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        if self.fails.swap(false, Ordering::Relaxed) {
+impl Hooks for Fails {
+    fn flush(&self, base: &dyn Base) -> Result<(), StoreError> {
+        if self.0.swap(false, Ordering::Relaxed) {
             return Err(StoreError::Base("the disk is gone".to_owned()));
         }
-        self.base.flush()
+        base.flush()
     }
 }
 
@@ -155,6 +121,8 @@ pub enum Replica {
 
 pub struct Server {
     pub up: bool,
+    /// What the build declares that it was started with.
+    pub build: Indexes,
     pub waiting: Arc<Waiting>,
     pub replicas: Vec<Replica>,
     pub disks: Vec<Arc<Disk>>,
@@ -167,6 +135,7 @@ impl Server {
     pub fn new(skew_ms: i64) -> Server {
         Server {
             up: false,
+            build: BUILDS[0],
             waiting: Arc::new(Waiting::new()),
             replicas: (0..GROUPS).map(|_| Replica::Absent).collect(),
             disks: (0..GROUPS).map(|_| Arc::new(Disk::default())).collect(),
@@ -182,7 +151,7 @@ impl Server {
         for (replica, disk) in self.replicas.iter_mut().zip(&self.disks) {
             *replica = Replica::Absent;
             disk.base.crash();
-            disk.fails.store(false, Ordering::Relaxed);
+            disk.hooks.0.store(false, Ordering::Relaxed);
         }
         self.waiting = Arc::new(Waiting::new());
         self.nudges = (0..GROUPS).map(|_| Arc::default()).collect();

@@ -126,15 +126,18 @@ impl World {
     }
 
     pub fn check_replica(&self, server: usize, group: usize, full: bool) {
+        let build = self.servers[server].build;
         match &self.servers[server].replicas[group] {
             Replica::Owner(owner) => {
                 let reader = owner.group.reader();
                 // Rows that only batches under way change must look as if nothing had happened.
                 let under_way = owner.under_way.back().map_or(&[][..], Vec::as_slice);
-                self.oracle.check_store(group, &reader, full, under_way);
+                self.oracle
+                    .check_store(group, &reader, build, full, under_way);
             }
             Replica::Standby { standby, .. } => {
-                self.oracle.check_store(group, &standby.reader(), full, &[]);
+                let reader = standby.reader();
+                self.oracle.check_store(group, &reader, build, full, &[]);
             }
             _ => {}
         }
@@ -226,7 +229,7 @@ impl World {
                 self.round(group);
             }
             let after = (self.oracle.digest, self.clients.requests.len());
-            is_idle = before == after;
+            is_idle = before == after && !self.is_indexing();
             quiet = if sent == 0 && is_idle { quiet + 1 } else { 0 };
             // Timers are at most 400 ms away.
             if quiet > 30 {
@@ -296,7 +299,9 @@ impl World {
                     Replica::Standby { standby, .. } => standby.reader(),
                     _ => panic!("group {group} has no replica on server {server}"),
                 };
-                let place = self.oracle.check_store(group, &reader, true, &[]);
+                assert!(!is_indexing(replica), "an index is never complete");
+                let build = self.servers[server].build;
+                let place = self.oracle.check_store(group, &reader, build, true, &[]);
                 assert_eq!(place + 1, history.known.len(), "a replica lags for ever");
                 self.oracle
                     .check_base(group, &*self.servers[server].disks[group]);
@@ -311,11 +316,25 @@ impl World {
         assert_eq!(open, 0, "commands without answer");
     }
 
+    fn is_indexing(&self) -> bool {
+        let replicas = self.servers.iter().flat_map(|server| &server.replicas);
+        replicas.into_iter().any(is_indexing)
+    }
+
     /// Positions up to which something was committed.
     pub fn committed_before(&self, group: usize, term: Position) -> usize {
         self.oracle.groups[group]
             .known
             .partition_point(|known| known.position < term)
             - 1
+    }
+}
+
+/// Whether indexes are to be built or removed.
+pub fn is_indexing(replica: &Replica) -> bool {
+    match replica {
+        Replica::Owner(owner) => owner.group.is_indexing(),
+        Replica::Standby { standby, .. } => standby.is_indexing(),
+        _ => false,
     }
 }
