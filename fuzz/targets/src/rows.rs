@@ -4,7 +4,7 @@ use index::Schema;
 use index::key::KeyReader;
 use proto::ironhorse::v1::{
     CheckpointRow, ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow, TaskWorkerGroupRow,
-    ThreadRunRow, VariableRow, WfRunRow,
+    ThreadRunRow, UserTaskRunRow, VariableRow, WfRunRow,
 };
 use proto::littlehorse::{CheckpointId, TaskRunId};
 use workflow::key::{Row, RunKey, RunRow};
@@ -80,6 +80,8 @@ pub(crate) fn read(key: &[u8], value: &[u8]) -> bool {
             drop(record::external_event::public(id, row));
         }),
         Row::UnclaimedEvent => Ok(()),
+        Row::UserTaskRun { at } => decode::<UserTaskRunRow>(value)
+            .map(|row| drop(record::user_task_run::public(id, at, row))),
     }
     .is_ok()
 }

@@ -4,27 +4,31 @@ use std::sync::Arc;
 
 use proto::littlehorse::little_horse_server::LittleHorse;
 use proto::littlehorse::{
-    Checkpoint, CheckpointId, DeleteExternalEventDefRequest, DeleteStructDefRequest,
-    DeleteTaskDefRequest, DeleteUserTaskDefRequest, DeleteWfRunRequest, DeleteWfSpecRequest,
-    DeleteWorkflowEventDefRequest, DeleteWorkflowMigrationPlanRequest, ExternalEvent,
+    AssignUserTaskRunRequest, CancelUserTaskRunRequest, Checkpoint, CheckpointId,
+    CompleteUserTaskRunRequest, DeleteExternalEventDefRequest, DeleteStructDefRequest,
+    DeleteTaskDefRequest, DeleteUserTaskDefRequest, DeleteUserTaskRunCommentRequest,
+    DeleteWfRunRequest, DeleteWfSpecRequest, DeleteWorkflowEventDefRequest,
+    DeleteWorkflowMigrationPlanRequest, EditUserTaskRunCommentRequest, ExternalEvent,
     ExternalEventDef, ExternalEventDefId, ExternalEventDefIdList, ExternalEventId,
     ExternalEventIdList, ExternalEventList, GetLatestUserTaskDefRequest, GetLatestWfSpecRequest,
     InactiveThreadRun, InactiveThreadRunId, ListExternalEventsRequest, ListNodeRunsRequest,
-    ListTaskRunsRequest, ListVariablesRequest, LittleHorseVersion, NodeRun, NodeRunId, NodeRunList,
-    Principal, PutCheckpointRequest, PutCheckpointResponse, PutExternalEventDefRequest,
-    PutExternalEventRequest, PutStructDefRequest, PutTaskDefRequest, PutTenantRequest,
-    PutUserTaskDefRequest, PutWfSpecRequest, PutWorkflowEventDefRequest,
-    PutWorkflowMigrationPlanRequest, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse,
-    ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest, RunWfRequest,
-    SearchExternalEventDefRequest, SearchExternalEventRequest, SearchStructDefRequest,
-    SearchTaskDefRequest, SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskDefRequest,
-    SearchWfRunRequest, SearchWfSpecRequest, SearchWorkflowEventDefRequest,
-    SearchWorkflowMigrationPlanRequest, StopWfRunRequest, StructDef, StructDefId, StructDefIdList,
-    TaskDef, TaskDefId, TaskDefIdList, TaskRun, TaskRunId, TaskRunIdList, TaskRunList,
-    TaskWorkerGroup, Tenant, TenantId, TenantIdList, UserTaskDef, UserTaskDefId, UserTaskDefIdList,
-    ValidateStructDefEvolutionRequest, ValidateStructDefEvolutionResponse, Variable, VariableId,
-    VariableList, WfRun, WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList, WorkflowEventDef,
-    WorkflowEventDefId, WorkflowEventDefIdList, WorkflowMigrationPlan, WorkflowMigrationPlanId,
+    ListTaskRunsRequest, ListUserTaskRunRequest, ListVariablesRequest, LittleHorseVersion, NodeRun,
+    NodeRunId, NodeRunList, Principal, PutCheckpointRequest, PutCheckpointResponse,
+    PutExternalEventDefRequest, PutExternalEventRequest, PutStructDefRequest, PutTaskDefRequest,
+    PutTenantRequest, PutUserTaskDefRequest, PutUserTaskRunCommentRequest, PutWfSpecRequest,
+    PutWorkflowEventDefRequest, PutWorkflowMigrationPlanRequest, RegisterTaskWorkerRequest,
+    RegisterTaskWorkerResponse, ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest,
+    RunWfRequest, SaveUserTaskRunProgressRequest, SearchExternalEventDefRequest,
+    SearchExternalEventRequest, SearchStructDefRequest, SearchTaskDefRequest, SearchTaskRunRequest,
+    SearchTenantRequest, SearchUserTaskDefRequest, SearchUserTaskRunRequest, SearchWfRunRequest,
+    SearchWfSpecRequest, SearchWorkflowEventDefRequest, SearchWorkflowMigrationPlanRequest,
+    StopWfRunRequest, StructDef, StructDefId, StructDefIdList, TaskDef, TaskDefId, TaskDefIdList,
+    TaskRun, TaskRunId, TaskRunIdList, TaskRunList, TaskWorkerGroup, Tenant, TenantId,
+    TenantIdList, UserTaskDef, UserTaskDefId, UserTaskDefIdList, UserTaskRun, UserTaskRunId,
+    UserTaskRunIdList, UserTaskRunList, ValidateStructDefEvolutionRequest,
+    ValidateStructDefEvolutionResponse, Variable, VariableId, VariableList, WfRun, WfRunId,
+    WfRunIdList, WfSpec, WfSpecId, WfSpecIdList, WorkflowEventDef, WorkflowEventDefId,
+    WorkflowEventDefIdList, WorkflowMigrationPlan, WorkflowMigrationPlanId,
     WorkflowMigrationPlanIdList,
 };
 use tonic::{Request, Response, Status};
@@ -278,6 +282,57 @@ impl LittleHorse for Api {
         request: Request<SearchExternalEventRequest>,
     ) -> Answer<ExternalEventIdList> {
         self.0.search_external_event(request).await
+    }
+    async fn get_user_task_run(&self, request: Request<UserTaskRunId>) -> Answer<UserTaskRun> {
+        self.0.get_user_task_run(request).await
+    }
+    async fn assign_user_task_run(&self, request: Request<AssignUserTaskRunRequest>) -> Answer<()> {
+        self.0.assign_user_task_run(request).await
+    }
+    async fn complete_user_task_run(
+        &self,
+        request: Request<CompleteUserTaskRunRequest>,
+    ) -> Answer<()> {
+        self.0.complete_user_task_run(request).await
+    }
+    async fn cancel_user_task_run(&self, request: Request<CancelUserTaskRunRequest>) -> Answer<()> {
+        self.0.cancel_user_task_run(request).await
+    }
+    async fn save_user_task_run_progress(
+        &self,
+        request: Request<SaveUserTaskRunProgressRequest>,
+    ) -> Answer<UserTaskRun> {
+        self.0.save_user_task_run_progress(request).await
+    }
+    async fn put_user_task_run_comment(
+        &self,
+        request: Request<PutUserTaskRunCommentRequest>,
+    ) -> Answer<UserTaskRun> {
+        self.0.put_user_task_run_comment(request).await
+    }
+    async fn edit_user_task_run_comment(
+        &self,
+        request: Request<EditUserTaskRunCommentRequest>,
+    ) -> Answer<UserTaskRun> {
+        self.0.edit_user_task_run_comment(request).await
+    }
+    async fn delete_user_task_run_comment(
+        &self,
+        request: Request<DeleteUserTaskRunCommentRequest>,
+    ) -> Answer<UserTaskRun> {
+        self.0.delete_user_task_run_comment(request).await
+    }
+    async fn list_user_task_runs(
+        &self,
+        request: Request<ListUserTaskRunRequest>,
+    ) -> Answer<UserTaskRunList> {
+        self.0.list_user_task_runs(request).await
+    }
+    async fn search_user_task_run(
+        &self,
+        request: Request<SearchUserTaskRunRequest>,
+    ) -> Answer<UserTaskRunIdList> {
+        self.0.search_user_task_run(request).await
     }
     async fn put_tenant(&self, request: Request<PutTenantRequest>) -> Answer<Tenant> {
         self.0.put_tenant(request).await

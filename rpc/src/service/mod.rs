@@ -16,6 +16,7 @@ mod poll;
 mod stock;
 mod task_run;
 mod tenancy;
+mod user_task_run;
 mod wf_run;
 mod wf_run_search;
 

@@ -139,6 +139,11 @@ fn of_run(row: &RunRow) -> Described {
             Some("ironhorse.v1.ExternalEventRow"),
         ),
         Row::UnclaimedEvent => ("unclaimedEvent", String::new(), None),
+        Row::UserTaskRun { at } => (
+            "userTaskRun",
+            format!(" {at}"),
+            Some("ironhorse.v1.UserTaskRunRow"),
+        ),
     };
     Described {
         table,
@@ -233,7 +238,12 @@ mod tests {
 
     #[test]
     fn all_messages_exist_and_no_bytes_panic() {
-        for name in ["TaskWorkerGroupRow", "TimerAction", "NodeOutputRow"] {
+        for name in [
+            "TaskWorkerGroupRow",
+            "TimerAction",
+            "NodeOutputRow",
+            "UserTaskRunRow",
+        ] {
             let name = format!("ironhorse.v1.{name}");
             assert!(pool().unwrap().get_message_by_name(&name).is_some());
         }

@@ -6,7 +6,7 @@ use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::Family;
 use proto::ironhorse::v1::timer_action::Action;
-use proto::ironhorse::v1::{DeleteRun, ExternalEventRow, NodeRunRow, TaskRunRow};
+use proto::ironhorse::v1::{DeleteRun, ExternalEventRow, NodeRunRow, TaskRunRow, UserTaskRunRow};
 use proto::littlehorse::DeleteWfRunRequest;
 use proto::littlehorse::workflow_retention_policy::WfGcPolicy;
 use runtime::{Context, Rejection};
@@ -161,6 +161,7 @@ fn release(
     let timer = match row {
         Row::NodeRun { .. } => decode::<NodeRunRow>(value)?.timer_due_ms,
         Row::ExternalEvent { .. } => decode::<ExternalEventRow>(value)?.retention_due_ms,
+        Row::UserTaskRun { .. } => decode::<UserTaskRunRow>(value)?.timer_due_ms,
         Row::TaskRun { .. } => {
             let row: TaskRunRow = decode(value)?;
             if let Some(sequence) = row.queue_sequence {

@@ -14,7 +14,7 @@ use index::KeyRange;
 use index::key::KeyWriter;
 use proto::littlehorse::WfRunId;
 
-pub use guid::TaskGuid;
+pub use guid::{TaskGuid, UserTaskAt};
 pub use place::{EventAt, NodeAt, OutputAt, Place, ThreadAt, VariableAt, WfRunAt};
 pub use row::{Row, RunRow};
 pub(crate) use row::{kind_of, task_run_of_root, tenant_of_run};
@@ -75,10 +75,12 @@ pub enum Kind {
     ExternalEvent = 0x15,
     /// An ExternalEvent that nobody has claimed yet: definition's name, time, order of arrival. Value: guid.
     UnclaimedEvent = 0x16,
+    /// A UserTaskRun: thread number, position.
+    UserTaskRun = 0x1C,
 }
 
 impl Kind {
-    const ALL: [Kind; 10] = [
+    const ALL: [Kind; 11] = [
         Kind::WfRun,
         Kind::ThreadRun,
         Kind::InactiveThreadRun,
@@ -89,6 +91,7 @@ impl Kind {
         Kind::NodeOutput,
         Kind::ExternalEvent,
         Kind::UnclaimedEvent,
+        Kind::UserTaskRun,
     ];
 
     fn from_u8(raw: u8) -> Option<Kind> {
@@ -225,6 +228,13 @@ impl RunKey {
     pub fn unclaimed_event(&self, def: &str, created_ms: i64, arrival: u64) -> KeyWriter {
         let mut key = self.row(Kind::UnclaimedEvent);
         key.str(def).i64(created_ms).u64(arrival);
+        key
+    }
+
+    /// A UserTaskRun.
+    pub fn user_task_run(&self, at: UserTaskAt) -> KeyWriter {
+        let mut key = self.row(Kind::UserTaskRun);
+        key.i32(at.thread).i32(at.position);
         key
     }
 

@@ -3,7 +3,7 @@
 use index::key::{KeyError, KeyReader};
 use proto::littlehorse::WfRunId;
 
-use super::{CHILD, Kind, RUNS, TaskGuid};
+use super::{CHILD, Kind, RUNS, TaskGuid, UserTaskAt};
 
 /// What a key of a WfRun's row says.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +65,11 @@ pub enum Row {
     },
     /// See [`Kind::UnclaimedEvent`].
     UnclaimedEvent,
+    /// See [`Kind::UserTaskRun`].
+    UserTaskRun {
+        /// `UserTaskRunId.user_task_guid`.
+        at: UserTaskAt,
+    },
 }
 
 impl RunRow {
@@ -121,6 +126,9 @@ impl RunRow {
                 guid: reader.str()?,
             },
             Kind::UnclaimedEvent => Row::UnclaimedEvent,
+            Kind::UserTaskRun => Row::UserTaskRun {
+                at: UserTaskAt::read(&mut reader)?,
+            },
         };
         // Two keys that say the same would share their index entries. (The rest of these two is not read.)
         if !matches!(row, Row::NodeOutput | Row::UnclaimedEvent) && !reader.rest().is_empty() {

@@ -9,6 +9,7 @@ pub mod sleep;
 mod start_multiple_threads;
 mod start_thread;
 mod task;
+mod user_task;
 mod wait_for_condition;
 mod wait_for_threads;
 
@@ -100,6 +101,7 @@ pub fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Failing> {
         Type::StartThread(node) => start_thread::arrive(unit, at, node),
         Type::StartMultipleThreads(node) => start_multiple_threads::arrive(unit, at, node),
         Type::WaitForThreads(node) => wait_for_threads::arrive(unit, at, node),
+        Type::UserTask(node) => user_task::arrive(unit, at, node),
         other => Err(unbuilt(kind(other)).into()),
     }
 }
@@ -117,6 +119,7 @@ pub fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>, Failin
         Type::StartThread(_) | Type::StartMultipleThreads(_) => Ok(Some(Done::Next)),
         Type::WaitForThreads(node) => wait_for_threads::poll(unit, at, node),
         Type::WaitForCondition(node) => wait_for_condition::poll(unit, at, node),
+        Type::UserTask(_) => user_task::poll(unit, at),
         other => Err(unbuilt(kind(other)).into()),
     }
 }
@@ -136,6 +139,7 @@ pub fn output(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<VariableVal
         Type::ExternalEvent(_) => external_event::output(unit, at),
         Type::StartThread(_) => start_thread::output(unit, at),
         Type::StartMultipleThreads(_) => start_multiple_threads::output(unit, at),
+        Type::UserTask(_) => user_task::output(unit, at),
         _ => Ok(None),
     }
 }
@@ -151,6 +155,7 @@ pub fn initial(node: &Node) -> NodeType {
         Some(Type::StartMultipleThreads(node)) => start_multiple_threads::initial(node),
         Some(Type::WaitForThreads(_)) => wait_for_threads::initial(),
         Some(Type::WaitForCondition(_)) => wait_for_condition::initial(),
+        Some(Type::UserTask(_)) => user_task::initial(),
         // There is no variant for NOP: it shows as an entrypoint (spec 03, section 6.1).
         _ => entrypoint::initial(),
     }

@@ -7,6 +7,7 @@ pub mod external_event;
 pub mod node_run;
 pub mod task_run;
 pub mod thread_run;
+pub mod user_task_run;
 pub mod variable;
 pub mod wf_run;
 pub mod worker_group;

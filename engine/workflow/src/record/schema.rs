@@ -5,9 +5,9 @@ use index::key::KeyWriter;
 use index::{EntryChange, IndexDeclaration, Schema, changes_of_entries};
 use prost::Message;
 use proto::ironhorse::v1::task_run_index_view::Indexed;
-use proto::ironhorse::v1::{ExternalEventRow, TaskRunIndexView, WfRunRow};
+use proto::ironhorse::v1::{ExternalEventRow, TaskRunIndexView, UserTaskRunRow, WfRunRow};
 
-use super::{external_event, task_run, wf_run};
+use super::{external_event, task_run, user_task_run, wf_run};
 use crate::key::{Kind, RUNS, Row, RunRow, kind_of};
 
 /// The indexes: first byte of an entry's key. Entries go on with tenant, the attributes, the creation time and the id
@@ -28,10 +28,11 @@ pub(super) enum Index {
     TaskRunByDefStatus = 0x11,
     ExternalEventByDef = 0x18,
     ExternalEventByDefClaimed = 0x19,
+    UserTaskRun = 0x20,
 }
 
 impl Index {
-    const ALL: [(Index, &str); 13] = [
+    const ALL: [(Index, &str); 14] = [
         (Index::WfRun, "WfRuns"),
         (Index::WfRunByStatus, "WfRuns by status"),
         (Index::WfRunByName, "WfRuns by WfSpec name"),
@@ -51,7 +52,19 @@ impl Index {
             Index::ExternalEventByDefClaimed,
             "ExternalEvents by definition and claim",
         ),
+        (
+            Index::UserTaskRun,
+            "UserTaskRuns by status, definition, user and group",
+        ),
     ];
+
+    /// Higher than 0 for one that stores of earlier builds lack.
+    fn version(self) -> u32 {
+        match self {
+            Index::UserTaskRun => 1,
+            _ => 0,
+        }
+    }
 
     pub(super) fn prefix(self, tenant: &str) -> KeyWriter {
         let mut key = KeyWriter::new();
@@ -71,7 +84,7 @@ impl Schema for WorkflowSchema {
             .map(|(index, name)| IndexDeclaration {
                 name,
                 prefix: Bytes::copy_from_slice(&[index as u8]),
-                version: 0,
+                version: index.version(),
             })
             .into()
     }
@@ -83,6 +96,7 @@ impl Schema for WorkflowSchema {
                 kind == Kind::WfRun as u8
                     || kind == Kind::TaskRun as u8
                     || kind == Kind::ExternalEvent as u8
+                    || kind == Kind::UserTaskRun as u8
             })
     }
 
@@ -112,6 +126,11 @@ impl Schema for WorkflowSchema {
                         &value,
                         emit,
                     );
+                }
+            }
+            Row::UserTaskRun { at } => {
+                if let Ok(value) = UserTaskRunRow::decode(value) {
+                    user_task_run::index_entries(&row.tenant, &row.wf_run_id, *at, &value, emit);
                 }
             }
             _ => {}

@@ -12,7 +12,7 @@ use super::halt::{Reason, halt};
 use super::unit::{Run, Unit};
 use crate::command::wf_run_terminated;
 use crate::node::At;
-use crate::value;
+use crate::{user_task, value};
 
 /// A node cannot complete: the workflow's own failure, which handlers, rescue and operators can see.
 #[derive(Debug, Clone, PartialEq)]
@@ -188,7 +188,9 @@ fn record(
     node.set_status(fault.status());
     node.error_message = Some(fault.message.clone());
     node.end_time = Some(now);
-    Ok(node.failures.len())
+    let failures = node.failures.len();
+    user_task::abandoned(unit, run, thread)?;
+    Ok(failures)
 }
 
 /// A thread ends in a failure that nobody handles: its children are halted, and what it was there for fails too (spec 03,

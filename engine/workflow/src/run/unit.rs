@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use index::Family;
 use proto::ironhorse::v1::{
-    ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow, ThreadRunRow, VariableRow, WfRunRow,
+    ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow, ThreadRunRow, UserTaskRunRow,
+    VariableRow, WfRunRow,
 };
 use proto::littlehorse::{NodeRun, ThreadRun, WfRun, WfRunId, WfSpecId};
 use runtime::{Context, Rejection};
@@ -54,6 +55,8 @@ pub struct Unit<'u, 'c> {
     tasks: Rows<TaskRunRow>,
     outputs: Rows<NodeOutputRow>,
     events: Rows<ExternalEventRow>,
+    /// Read and written by `user_task`.
+    pub(crate) user_tasks: Rows<UserTaskRunRow>,
     /// The specs used so far: few, so a list.
     specs: Vec<(WfSpecId, Arc<Spec>)>,
     /// Thread and position of the WAIT_FOR_THREADS nodes that were looked at.
@@ -73,6 +76,7 @@ impl<'u, 'c> Unit<'u, 'c> {
             tasks: Rows::default(),
             outputs: Rows::default(),
             events: Rows::default(),
+            user_tasks: Rows::default(),
             specs: Vec::new(),
             waiting: BTreeSet::new(),
         }
@@ -91,7 +95,8 @@ impl<'u, 'c> Unit<'u, 'c> {
         self.variables.flush(self.context)?;
         self.tasks.flush(self.context)?;
         self.outputs.flush(self.context)?;
-        self.events.flush(self.context)
+        self.events.flush(self.context)?;
+        self.user_tasks.flush(self.context)
     }
 
     /// Record time, in milliseconds since the epoch.

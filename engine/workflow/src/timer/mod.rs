@@ -6,13 +6,15 @@
 use bytes::Bytes;
 use prost::Message;
 use proto::ironhorse::v1::timer_action::Action;
-use proto::ironhorse::v1::{DeleteEvent, NodeDue, TaskRetry, TaskTimeout, TimerAction};
+use proto::ironhorse::v1::{
+    DeleteEvent, NodeDue, TaskRetry, TaskTimeout, TimerAction, UserTaskDue,
+};
 use runtime::{Context, Rejection, RejectionCode, Timer};
 
 use crate::key::{Row, RunRow};
 use crate::node::{At, external_event, sleep};
 use crate::run::{self, Run, Unit, advance};
-use crate::{command, task};
+use crate::{command, task, user_task};
 
 /// The payload of a timer.
 pub fn payload(action: Action) -> Bytes {
@@ -75,6 +77,10 @@ pub fn fire(context: &mut Context<'_>, timer: &Timer) -> Result<(), Rejection> {
                     run::outgrown(context, &tenant, &run, thread, &rejection.message)
                 }
                 Row::TaskRun { guid } => task::outgrown(context, &tenant, &run, guid, &rejection),
+                Row::UserTaskRun { at } => {
+                    let why = &rejection.message;
+                    user_task::outgrown(context, &tenant, &run, at, timer.due_ms, why)
+                }
                 _ => Err(rejection),
             }
         }
@@ -117,6 +123,9 @@ fn act(
         }
         (Action::DeleteEvent(DeleteEvent {}), Row::ExternalEvent { def, guid }) => {
             command::put_external_event::retention_due(context, tenant, run, def, guid, due_ms)
+        }
+        (Action::UserTaskDue(UserTaskDue {}), Row::UserTaskRun { at }) => {
+            user_task::due(context, tenant, run, *at, due_ms)
         }
         (action, row) => Err(Rejection::internal(format!("timer {action:?} on {row:?}"))),
     }

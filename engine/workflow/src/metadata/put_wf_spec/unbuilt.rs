@@ -23,7 +23,8 @@ pub(super) fn refuse(wf_spec: &WfSpec) -> Result<(), Rejection> {
                     | node::Node::StartThread(_)
                     | node::Node::StartMultipleThreads(_)
                     | node::Node::WaitForThreads(_)
-                    | node::Node::WaitForCondition(_),
+                    | node::Node::WaitForCondition(_)
+                    | node::Node::UserTask(_),
                 )
                 | None => {}
                 Some(other) => {
