@@ -219,7 +219,7 @@ pub fn checkpoint_put(unit: &mut Unit<'_, '_>, run: &Run, guid: TaskGuid) -> Res
     )
 }
 
-/// A reminder has no room for what happens to it: it fails, and what its attempts have logged makes room for that.
+/// A reminder has no room for what happens to it: it fails, and what its attempts have brought makes room for that.
 pub(super) fn end_outgrown(
     context: &mut Context<'_>,
     tenant: &str,
@@ -237,9 +237,9 @@ pub(super) fn end_outgrown(
     if let Some(task_run) = &mut row.task_run {
         for attempt in &mut task_run.attempts {
             attempt.log_output = None;
+            attempt.result = None;
         }
         if let Some(attempt) = task_run.attempts.last_mut() {
-            attempt.result = None;
             attempt.end_time = Some(now);
             attempt.set_status(TaskStatus::TaskFailed);
         }

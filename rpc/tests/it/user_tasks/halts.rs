@@ -172,7 +172,7 @@ async fn an_interrupt_leaves_the_task_open() {
         }
         let run = client.wf_run(name).await;
         assert_eq!(statuses(&run), [LhStatus::Running, LhStatus::Completed]);
-        // spec 06-54
+        // spec 06-54, 03-44 (which ruling 12 of spec 00 turns round)
         assert_eq!(client.user_task(name).await, before);
         client.complete(name, "u", &[]).await.unwrap();
         assert_eq!(client.wf_run(name).await.status(), LhStatus::Completed);

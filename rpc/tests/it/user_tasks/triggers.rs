@@ -2,9 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use proto::littlehorse::report_task_run::Result as Reported;
 use proto::littlehorse::task_run_source::TaskRunSource as Source;
 use proto::littlehorse::{
-    DeleteWfRunRequest, LhStatus, ListTaskRunsRequest, SearchTaskRunRequest, TaskStatus,
+    DeleteWfRunRequest, LhStatus, LhTaskError, ListTaskRunsRequest, ReportTaskRun,
+    SearchTaskRunRequest, TaskStatus,
 };
 use tonic::Code;
 
@@ -211,6 +213,46 @@ async fn what_becomes_of_a_reminder_is_its_own_affair() {
         ..ListTaskRunsRequest::default()
     };
     assert_eq!(list.found(client).await.len(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_reminder_without_room_for_more_fails_alone() {
+    let mut server = server().await;
+    let client = &mut server.client;
+    let retried = TaskNode {
+        retries: 2,
+        ..task("work", vec![])
+    };
+    let node = acting(vec![trigger(UtHook::OnArrival, 0, remind(retried))]);
+    client.define(spec(vec![], vec![node])).await;
+    client.run("s", "r").await;
+    let first = client.claim("work").await;
+    let long = LhTaskError {
+        message: "x".repeat(1_046_400),
+        ..LhTaskError::default()
+    };
+    let report = ReportTaskRun {
+        result: Some(Reported::Error(long)),
+        ..status(&first, TaskStatus::TaskFailed)
+    };
+    client.report(report).await;
+    // No room for the name of the second attempt's worker, who goes on waiting.
+    let mut polls = Polls::open(client, "work", &"w".repeat(1000)).await;
+    polls.ask().await;
+    let ended = until(|| {
+        let mut client = client.clone();
+        async move {
+            let task = client.task_run("r", "ut-0-1-1").await;
+            (task.status() == TaskStatus::TaskFailed).then_some(task)
+        }
+    })
+    .await;
+    assert_eq!(ended.attempts.len(), 2);
+    assert_eq!(client.wf_run("r").await.status(), LhStatus::Running);
+    assert_eq!(client.user_task("r").await.status(), Assigned);
+    client.run("s", "next").await;
+    assert_eq!(run_of(&polls.next().await), "next");
     server.stop().await;
 }
 
