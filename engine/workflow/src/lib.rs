@@ -10,6 +10,7 @@
 //!                              ▼
 //!                            run::advance   threads move until none can ─► node/*  one file a node type
 //!                              │                                        ─► task/*  TaskRuns and their queue
+//!                              │                                        ─► user_task/*  work for people
 //!                              ▼
 //!                            rows, timers, queue entries, deliveries
 //! ```
@@ -29,8 +30,11 @@ pub mod schedule;
 pub mod settings;
 pub mod spec;
 pub mod task;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod timer;
+mod user_task;
 pub mod value;
 
 pub use app::Workflows;

@@ -10,7 +10,8 @@ use proto::littlehorse::node::Node as NodeKind;
 use proto::littlehorse::wait_for_condition_node::NodeCondition;
 use proto::littlehorse::{
     ExternalEventDef, InlineStructDef, Node, StructDef, TaskDef, ThreadSpec, ThreadVarDef,
-    WfRunVariableAccessLevel, WfSpec, WfSpecId, WorkflowEventDef, WorkflowMigrationPlan,
+    UserTaskDef, UserTaskDefId, WfRunVariableAccessLevel, WfSpec, WfSpecId, WorkflowEventDef,
+    WorkflowMigrationPlan,
 };
 use runtime::Rejection;
 
@@ -218,6 +219,16 @@ pub fn external_event_def(
     name: &str,
 ) -> Option<Arc<ExternalEventDef>> {
     view.get_decoded(&key::named(key::EXTERNAL_EVENT_DEFS, tenant, name), decode)
+}
+
+/// One version of a UserTaskDef.
+pub fn user_task_def(
+    view: &GlobalView,
+    tenant: &str,
+    id: &UserTaskDefId,
+) -> Option<Arc<UserTaskDef>> {
+    let key = key::versioned(key::USER_TASK_DEFS, tenant, &id.name, id.version);
+    view.get_decoded(&key, decode)
 }
 
 /// The StructDefs of a tenant.

@@ -19,6 +19,7 @@ pub mod seed;
 mod store;
 mod templates;
 mod text;
+mod user_tasks;
 mod values;
 mod wf_specs;
 mod world;

@@ -4,7 +4,7 @@ use index::Schema;
 use index::key::KeyReader;
 use proto::ironhorse::v1::{
     CheckpointRow, EventNodeRow, ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow,
-    TaskWorkerGroupRow, ThreadRunRow, VariableRow, WfRunRow, WorkflowEventRow,
+    TaskWorkerGroupRow, ThreadRunRow, UserTaskRunRow, VariableRow, WfRunRow, WorkflowEventRow,
 };
 use proto::littlehorse::{CheckpointId, TaskRunId};
 use workflow::key::{Row, RunKey, RunRow};
@@ -85,6 +85,8 @@ pub(crate) fn read(key: &[u8], value: &[u8]) -> bool {
             let id = record::workflow_event::id(id, &def, number);
             drop(record::workflow_event::public(id, row));
         }),
+        Row::UserTaskRun { at } => decode::<UserTaskRunRow>(value)
+            .map(|row| drop(record::user_task_run::public(id, at, row))),
     }
     .is_ok()
 }

@@ -33,6 +33,8 @@ use proto::littlehorse::{
     VariableValue, WfRunId, WfSpecId, report_task_run,
 };
 
+use crate::user_tasks;
+
 pub(crate) const TENANT: &str = "default";
 pub(crate) const TASK: &str = "task";
 pub(crate) const EVENT: &str = "event";
@@ -55,7 +57,7 @@ fn variable(name: &str) -> VariableAssignment {
     source(Source::VariableName(name.to_owned()))
 }
 
-fn literal(value: Value) -> VariableAssignment {
+pub(crate) fn literal(value: Value) -> VariableAssignment {
     source(Source::LiteralValue(VariableValue { value: Some(value) }))
 }
 
@@ -103,14 +105,14 @@ fn definition(name: &str, kind: VariableType) -> VariableDef {
     }
 }
 
-fn edge(sink: &str) -> Edge {
+pub(crate) fn edge(sink: &str) -> Edge {
     Edge {
         sink_node_name: sink.to_owned(),
         ..Edge::default()
     }
 }
 
-fn node(kind: Kind, edges: Vec<Edge>) -> Node {
+pub(crate) fn node(kind: Kind, edges: Vec<Edge>) -> Node {
     Node {
         outgoing_edges: edges,
         node: Some(kind),
@@ -250,8 +252,10 @@ pub fn definitions() -> Vec<Bytes> {
         }),
         Meta::PutWfSpec(spec(SPEC)),
     ]
+    .into_iter()
+    .chain(user_tasks::definitions())
     .map(meta)
-    .to_vec()
+    .collect()
 }
 
 /// Further commands of the metadata group.
@@ -392,6 +396,8 @@ pub fn core_commands() -> Vec<Bytes> {
             wf_run_ids: vec![WfRunId::root("run")],
         }),
     ]
+    .into_iter()
+    .chain(user_tasks::commands())
     .map(core)
-    .to_vec()
+    .collect()
 }

@@ -4,32 +4,37 @@ use std::sync::Arc;
 
 use proto::littlehorse::little_horse_server::LittleHorse;
 use proto::littlehorse::{
-    ApplyWorkflowMigrationPlanRequest, AwaitWorkflowEventRequest, BulkJob, BulkJobIdList,
-    Checkpoint, CheckpointId, CorrelatedEvent, CorrelatedEventId, CorrelatedEventIdList, Count,
+    ApplyWorkflowMigrationPlanRequest, AssignUserTaskRunRequest, AwaitWorkflowEventRequest,
+    BulkJob, BulkJobIdList, CancelUserTaskRunRequest, Checkpoint, CheckpointId,
+    CompleteUserTaskRunRequest, CorrelatedEvent, CorrelatedEventId, CorrelatedEventIdList, Count,
     CountNodeRunRequest, CountTaskRunRequest, CreateBulkJobRequest, DeleteBulkJobRequest,
     DeleteCorrelatedEventRequest, DeleteExternalEventDefRequest, DeleteScheduledWfRunRequest,
-    DeleteStructDefRequest, DeleteTaskDefRequest, DeleteUserTaskDefRequest, DeleteWfRunRequest,
-    DeleteWfSpecRequest, DeleteWorkflowEventDefRequest, DeleteWorkflowMigrationPlanRequest,
-    ExternalEvent, ExternalEventDef, ExternalEventDefId, ExternalEventDefIdList, ExternalEventId,
-    ExternalEventIdList, ExternalEventList, GetBulkJobRequest, GetLatestUserTaskDefRequest,
-    GetLatestWfSpecRequest, InactiveThreadRun, InactiveThreadRunId, ListExternalEventsRequest,
-    ListNodeRunsRequest, ListTaskMetricsRequest, ListTaskRunsRequest, ListVariablesRequest,
-    ListWfMetricsRequest, ListWorkflowEventsRequest, LittleHorseVersion, MetricWindow,
-    MetricWindowId, MetricWindowIdList, MetricsList, NodeRun, NodeRunId, NodeRunIdList,
-    NodeRunList, Principal, PutCheckpointRequest, PutCheckpointResponse, PutCorrelatedEventRequest,
+    DeleteStructDefRequest, DeleteTaskDefRequest, DeleteUserTaskDefRequest,
+    DeleteUserTaskRunCommentRequest, DeleteWfRunRequest, DeleteWfSpecRequest,
+    DeleteWorkflowEventDefRequest, DeleteWorkflowMigrationPlanRequest,
+    EditUserTaskRunCommentRequest, ExternalEvent, ExternalEventDef, ExternalEventDefId,
+    ExternalEventDefIdList, ExternalEventId, ExternalEventIdList, ExternalEventList,
+    GetBulkJobRequest, GetLatestUserTaskDefRequest, GetLatestWfSpecRequest, InactiveThreadRun,
+    InactiveThreadRunId, ListExternalEventsRequest, ListNodeRunsRequest, ListTaskMetricsRequest,
+    ListTaskRunsRequest, ListUserTaskRunRequest, ListVariablesRequest, ListWfMetricsRequest,
+    ListWorkflowEventsRequest, LittleHorseVersion, MetricWindow, MetricWindowId,
+    MetricWindowIdList, MetricsList, NodeRun, NodeRunId, NodeRunIdList, NodeRunList, Principal,
+    PutCheckpointRequest, PutCheckpointResponse, PutCorrelatedEventRequest,
     PutExternalEventDefRequest, PutExternalEventRequest, PutStructDefRequest, PutTaskDefRequest,
-    PutTenantRequest, PutUserTaskDefRequest, PutWfSpecRequest, PutWorkflowEventDefRequest,
-    PutWorkflowMigrationPlanRequest, RegisterTaskWorkerRequest, RegisterTaskWorkerResponse,
-    ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest, RunWfRequest, ScheduleWfRequest,
-    ScheduledWfRun, ScheduledWfRunId, ScheduledWfRunIdList, SearchBulkJobRequest,
-    SearchCorrelatedEventRequest, SearchExternalEventDefRequest, SearchExternalEventRequest,
-    SearchNodeRunRequest, SearchScheduledWfRunRequest, SearchStructDefRequest,
-    SearchTaskDefRequest, SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskDefRequest,
+    PutTenantRequest, PutUserTaskDefRequest, PutUserTaskRunCommentRequest, PutWfSpecRequest,
+    PutWorkflowEventDefRequest, PutWorkflowMigrationPlanRequest, RegisterTaskWorkerRequest,
+    RegisterTaskWorkerResponse, ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest,
+    RunWfRequest, SaveUserTaskRunProgressRequest, ScheduleWfRequest, ScheduledWfRun,
+    ScheduledWfRunId, ScheduledWfRunIdList, SearchBulkJobRequest, SearchCorrelatedEventRequest,
+    SearchExternalEventDefRequest, SearchExternalEventRequest, SearchNodeRunRequest,
+    SearchScheduledWfRunRequest, SearchStructDefRequest, SearchTaskDefRequest,
+    SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskDefRequest, SearchUserTaskRunRequest,
     SearchVariableRequest, SearchWfMetricWindowRequest, SearchWfRunRequest, SearchWfSpecRequest,
     SearchWorkflowEventDefRequest, SearchWorkflowEventRequest, SearchWorkflowMigrationPlanRequest,
     StopWfRunRequest, StructDef, StructDefId, StructDefIdList, TaskDef, TaskDefId, TaskDefIdList,
     TaskRun, TaskRunId, TaskRunIdList, TaskRunList, TaskWorkerGroup, Tenant, TenantId,
-    TenantIdList, UserTaskDef, UserTaskDefId, UserTaskDefIdList, ValidateStructDefEvolutionRequest,
+    TenantIdList, UserTaskDef, UserTaskDefId, UserTaskDefIdList, UserTaskRun, UserTaskRunId,
+    UserTaskRunIdList, UserTaskRunList, ValidateStructDefEvolutionRequest,
     ValidateStructDefEvolutionResponse, Variable, VariableId, VariableIdList, VariableList, WfRun,
     WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList, WorkflowEvent, WorkflowEventDef,
     WorkflowEventDefId, WorkflowEventDefIdList, WorkflowEventId, WorkflowEventIdList,
@@ -409,6 +414,57 @@ impl LittleHorse for Api {
         request: Request<SearchWfMetricWindowRequest>,
     ) -> Answer<MetricWindowIdList> {
         self.0.search_wf_metric_window(request).await
+    }
+    async fn get_user_task_run(&self, request: Request<UserTaskRunId>) -> Answer<UserTaskRun> {
+        self.0.get_user_task_run(request).await
+    }
+    async fn assign_user_task_run(&self, request: Request<AssignUserTaskRunRequest>) -> Answer<()> {
+        self.0.assign_user_task_run(request).await
+    }
+    async fn complete_user_task_run(
+        &self,
+        request: Request<CompleteUserTaskRunRequest>,
+    ) -> Answer<()> {
+        self.0.complete_user_task_run(request).await
+    }
+    async fn cancel_user_task_run(&self, request: Request<CancelUserTaskRunRequest>) -> Answer<()> {
+        self.0.cancel_user_task_run(request).await
+    }
+    async fn save_user_task_run_progress(
+        &self,
+        request: Request<SaveUserTaskRunProgressRequest>,
+    ) -> Answer<UserTaskRun> {
+        self.0.save_user_task_run_progress(request).await
+    }
+    async fn put_user_task_run_comment(
+        &self,
+        request: Request<PutUserTaskRunCommentRequest>,
+    ) -> Answer<UserTaskRun> {
+        self.0.put_user_task_run_comment(request).await
+    }
+    async fn edit_user_task_run_comment(
+        &self,
+        request: Request<EditUserTaskRunCommentRequest>,
+    ) -> Answer<UserTaskRun> {
+        self.0.edit_user_task_run_comment(request).await
+    }
+    async fn delete_user_task_run_comment(
+        &self,
+        request: Request<DeleteUserTaskRunCommentRequest>,
+    ) -> Answer<UserTaskRun> {
+        self.0.delete_user_task_run_comment(request).await
+    }
+    async fn list_user_task_runs(
+        &self,
+        request: Request<ListUserTaskRunRequest>,
+    ) -> Answer<UserTaskRunList> {
+        self.0.list_user_task_runs(request).await
+    }
+    async fn search_user_task_run(
+        &self,
+        request: Request<SearchUserTaskRunRequest>,
+    ) -> Answer<UserTaskRunIdList> {
+        self.0.search_user_task_run(request).await
     }
     async fn put_tenant(&self, request: Request<PutTenantRequest>) -> Answer<Tenant> {
         self.0.put_tenant(request).await

@@ -20,6 +20,7 @@ mod schedule;
 mod stock;
 mod task_run;
 mod tenancy;
+mod user_task_run;
 mod variable_search;
 mod wf_run;
 mod wf_run_search;

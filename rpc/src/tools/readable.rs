@@ -160,6 +160,11 @@ fn of_run(row: &RunRow) -> Described {
             format!(" {def} {number}"),
             Some("ironhorse.v1.WorkflowEventRow"),
         ),
+        Row::UserTaskRun { at } => (
+            "userTaskRun",
+            format!(" {at}"),
+            Some("ironhorse.v1.UserTaskRunRow"),
+        ),
     };
     Described {
         table,
@@ -254,7 +259,12 @@ mod tests {
 
     #[test]
     fn all_messages_exist_and_no_bytes_panic() {
-        for name in ["TaskWorkerGroupRow", "TimerAction", "NodeOutputRow"] {
+        for name in [
+            "TaskWorkerGroupRow",
+            "TimerAction",
+            "NodeOutputRow",
+            "UserTaskRunRow",
+        ] {
             let name = format!("ironhorse.v1.{name}");
             assert!(pool().unwrap().get_message_by_name(&name).is_some());
         }

@@ -5,8 +5,9 @@ use proto::littlehorse::task_attempt::Result as AttemptResult;
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::variable_assignment::Path;
 use proto::littlehorse::{
-    LhStatus, PutTaskDefRequest, ReturnType, TaskNode, TaskRunId, TaskStatus, TypeDefinition,
-    VarNameAndVal, VariableAssignment, VariableDef, VariableType, VariableValue, node_run,
+    LhStatus, PutTaskDefRequest, ReturnType, StartThreadNode, TaskNode, TaskRunId, TaskStatus,
+    TypeDefinition, VarNameAndVal, VariableAssignment, VariableDef, VariableType, VariableValue,
+    node_run,
 };
 use tonic::Code;
 
@@ -257,5 +258,45 @@ async fn a_dynamic_task_is_found_by_its_name() {
         let message = &node_run.failures[0].message;
         assert!(message.contains(word), "{message}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_retry_has_the_inputs_of_the_first_attempt() {
+    let server = Fixture::start().await;
+    let client = &mut server.client.clone();
+    client.define_event("go").await;
+    let inputs = [var_def("x", VariableType::Int)];
+    client.define_task(task_def("work", &inputs, None)).await;
+    let start = Kind::StartThread(StartThreadNode {
+        thread_spec_name: "child".to_owned(),
+        ..StartThreadNode::default()
+    });
+    let x = required(var_def("x", VariableType::Int));
+    let mut spec = sequence("s", vec![x], vec![start, event("go")]);
+    let main = spec.thread_specs.get_mut("main").unwrap();
+    let changed = &mut main.nodes.get_mut("2").unwrap().outgoing_edges[0];
+    changed
+        .variable_mutations
+        .push(assign("x", literal(int(2))));
+    let retried = TaskNode {
+        retries: 1,
+        ..task("work", vec![variable("x")])
+    };
+    let mut child = sequence("child", vec![], vec![Kind::Task(retried)]);
+    let child = child.thread_specs.remove("main").unwrap();
+    spec.thread_specs.insert("child".to_owned(), child);
+    client.define(spec).await;
+    client.run_with("s", "r", &[("x", int(1))]).await;
+    let first = client.claim("work").await;
+    let go = put_event("r", "go", "g", int(0));
+    client.put_external_event(go).await.unwrap();
+    assert_eq!(variable_of(client, "r", "x").await, int(2));
+    client.report(status(&first, TaskStatus::TaskFailed)).await;
+    let second = client.claim("work").await;
+    // spec 04-21
+    assert_eq!((first.attempt_number, second.attempt_number), (0, 1));
+    assert_eq!(first.variables, [input("x", int(1))]);
+    assert_eq!(second.variables, first.variables);
     server.stop().await;
 }

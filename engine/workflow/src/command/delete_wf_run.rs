@@ -7,7 +7,7 @@ use crate::time::timestamp_ms;
 use bytes::Bytes;
 use index::Family;
 use proto::ironhorse::v1::timer_action::Action;
-use proto::ironhorse::v1::{DeleteRun, ExternalEventRow, NodeRunRow, TaskRunRow};
+use proto::ironhorse::v1::{DeleteRun, ExternalEventRow, NodeRunRow, TaskRunRow, UserTaskRunRow};
 use proto::littlehorse::workflow_retention_policy::WfGcPolicy;
 use proto::littlehorse::{DeleteWfRunRequest, WfRunId};
 use runtime::{Context, Rejection};
@@ -206,6 +206,7 @@ fn release(
             row.timer_due_ms
         }
         Row::ExternalEvent { .. } => decode::<ExternalEventRow>(value)?.retention_due_ms,
+        Row::UserTaskRun { .. } => decode::<UserTaskRunRow>(value)?.timer_due_ms,
         Row::TaskRun { .. } => {
             let row: TaskRunRow = decode(value)?;
             counter::note_deleted_task_run(context, tenant.name, &row);

@@ -13,6 +13,7 @@ pub mod resume_wf_run;
 pub mod run_wf;
 mod schedule_wf;
 pub mod stop_wf_run;
+pub mod user_task_run;
 
 use crate::time::timestamp;
 use bytes::Bytes;
@@ -84,6 +85,27 @@ pub fn execute(
         }
         Command::PutCheckpoint(command) => {
             put_checkpoint::execute(context, tenant, command).map(encode)
+        }
+        Command::AssignUserTaskRun(command) => {
+            user_task_run::assign::execute(context, tenant, command).map(encode)
+        }
+        Command::CompleteUserTaskRun(command) => {
+            user_task_run::complete::execute(context, tenant, command).map(encode)
+        }
+        Command::CancelUserTaskRun(command) => {
+            user_task_run::cancel::execute(context, tenant, command).map(encode)
+        }
+        Command::SaveUserTaskRunProgress(command) => {
+            user_task_run::save::execute(context, tenant, command).map(encode)
+        }
+        Command::PutUserTaskRunComment(command) => {
+            user_task_run::comment::put(context, tenant, command).map(encode)
+        }
+        Command::EditUserTaskRunComment(command) => {
+            user_task_run::comment::edit(context, tenant, command).map(encode)
+        }
+        Command::DeleteUserTaskRunComment(command) => {
+            user_task_run::comment::delete(context, tenant, command).map(encode)
         }
     }
 }

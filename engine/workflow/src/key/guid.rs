@@ -1,4 +1,4 @@
-//! The id of a TaskRun within its WfRun.
+//! The ids of TaskRuns and UserTaskRuns within their WfRun.
 
 use index::key::{KeyError, KeyReader, KeyWriter};
 
@@ -18,6 +18,20 @@ impl TaskGuid {
             position,
             reminder: None,
         }
+    }
+
+    /// Of the TaskRun of a reminder: `event` is its index in the audit log of the UserTaskRun.
+    pub fn of_reminder(at: UserTaskAt, event: i32) -> TaskGuid {
+        TaskGuid {
+            thread: at.thread,
+            position: at.position,
+            reminder: Some(event),
+        }
+    }
+
+    /// Whether it is a reminder, on which no NodeRun waits.
+    pub fn is_reminder(self) -> bool {
+        self.reminder.is_some()
     }
 
     /// The ThreadRun that it is a task of.
@@ -69,6 +83,40 @@ impl TaskGuid {
             position: number()?,
             reminder: if is_reminder { Some(number()?) } else { None },
         })
+    }
+}
+
+/// `UserTaskRunId.user_task_guid`: `<thread>-<position>` of its NodeRun (spec 06, section 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UserTaskAt {
+    /// The NodeRun's thread.
+    pub thread: i32,
+    /// The NodeRun's position.
+    pub position: i32,
+}
+
+impl UserTaskAt {
+    /// Reads the text form; only the canonical one is accepted.
+    pub fn parse(text: &str) -> Option<UserTaskAt> {
+        let (thread, position) = text.split_once('-')?;
+        Some(UserTaskAt {
+            thread: number(thread)?,
+            position: number(position)?,
+        })
+    }
+
+    pub(super) fn read(reader: &mut KeyReader<'_>) -> Result<UserTaskAt, KeyError> {
+        let (thread, position) = (reader.i32()?, reader.i32()?);
+        if thread < 0 || position < 0 {
+            return Err(reader.malformed());
+        }
+        Ok(UserTaskAt { thread, position })
+    }
+}
+
+impl std::fmt::Display for UserTaskAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.thread, self.position)
     }
 }
 

@@ -14,7 +14,7 @@ use index::KeyRange;
 use index::key::KeyWriter;
 use proto::littlehorse::WfRunId;
 
-pub use guid::TaskGuid;
+pub use guid::{TaskGuid, UserTaskAt};
 pub use place::{EventAt, NodeAt, OutputAt, Place, ThreadAt, VariableAt, WfRunAt};
 pub use row::{Row, RunRow};
 pub(crate) use row::{kind_of, task_run_of_root, tenant_of_run};
@@ -91,10 +91,12 @@ pub enum Kind {
     WorkflowEvent = 0x17,
     /// An EXTERNAL_EVENT NodeRun, for its index: thread number, position.
     EventNode = 0x18,
+    /// A UserTaskRun: thread number, position.
+    UserTaskRun = 0x1C,
 }
 
 impl Kind {
-    const ALL: [Kind; 12] = [
+    const ALL: [Kind; 13] = [
         Kind::WfRun,
         Kind::ThreadRun,
         Kind::InactiveThreadRun,
@@ -107,6 +109,7 @@ impl Kind {
         Kind::UnclaimedEvent,
         Kind::WorkflowEvent,
         Kind::EventNode,
+        Kind::UserTaskRun,
     ];
 
     fn from_u8(raw: u8) -> Option<Kind> {
@@ -263,6 +266,13 @@ impl RunKey {
     /// The WorkflowEvents of one definition, by number.
     pub fn workflow_events(&self, def: &str) -> KeyRange {
         KeyRange::prefix(&self.row(Kind::WorkflowEvent).str(def).finish())
+    }
+
+    /// A UserTaskRun.
+    pub fn user_task_run(&self, at: UserTaskAt) -> KeyWriter {
+        let mut key = self.row(Kind::UserTaskRun);
+        key.i32(at.thread).i32(at.position);
+        key
     }
 
     /// The unclaimed ExternalEvents of one definition, oldest first.

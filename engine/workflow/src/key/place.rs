@@ -2,7 +2,7 @@
 
 use index::key::KeyWriter;
 
-use super::{RunKey, TaskGuid};
+use super::{RunKey, TaskGuid, UserTaskAt};
 
 /// See the module.
 pub trait Place: Clone + Ord + std::fmt::Debug {
@@ -67,6 +67,12 @@ impl Place for NodeAt {
 impl Place for TaskGuid {
     fn key(&self, run: &RunKey) -> KeyWriter {
         run.task_run(*self)
+    }
+}
+
+impl Place for UserTaskAt {
+    fn key(&self, run: &RunKey) -> KeyWriter {
+        run.user_task_run(*self)
     }
 }
 

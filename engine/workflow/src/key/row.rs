@@ -3,7 +3,7 @@
 use index::key::{KeyError, KeyReader};
 use proto::littlehorse::WfRunId;
 
-use super::{CHILD, Kind, RUNS, TaskGuid};
+use super::{CHILD, Kind, RUNS, TaskGuid, UserTaskAt};
 
 /// What a key of a WfRun's row says.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,11 @@ pub enum Row {
         /// Its position.
         position: i32,
     },
+    /// See [`Kind::UserTaskRun`].
+    UserTaskRun {
+        /// `UserTaskRunId.user_task_guid`.
+        at: UserTaskAt,
+    },
 }
 
 impl RunRow {
@@ -142,6 +147,9 @@ impl RunRow {
             Kind::EventNode => Row::EventNode {
                 thread: reader.i32()?,
                 position: reader.i32()?,
+            },
+            Kind::UserTaskRun => Row::UserTaskRun {
+                at: UserTaskAt::read(&mut reader)?,
             },
         };
         // Two keys that say the same would share their index entries. (The rest of these two is not read.)

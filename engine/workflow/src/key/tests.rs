@@ -76,6 +76,12 @@ fn keys_say_what_they_are() {
                     guid: "g".to_owned(),
                 },
             ),
+            (
+                run.user_task_run(user_task("2-7")),
+                Row::UserTaskRun {
+                    at: user_task("2-7"),
+                },
+            ),
         ];
         for (key, row) in rows {
             let parsed = RunRow::parse(&key).expect("own key").expect("a run's row");
@@ -89,6 +95,10 @@ fn keys_say_what_they_are() {
             );
         }
     }
+}
+
+fn user_task(text: &str) -> UserTaskAt {
+    UserTaskAt::parse(text).expect("a guid")
 }
 
 fn guid(text: &str) -> TaskGuid {
@@ -133,6 +143,12 @@ fn only_canonical_guids_have_keys() {
         assert_eq!(TaskGuid::parse(bad), None, "{bad:?}");
     }
     assert_eq!(TaskGuid::parse("2-17"), Some(TaskGuid::of_node(2, 17)));
+    for bad in ["", "0", "0-", "-0", "0-1-2", "00-1", "ut-0-1-2", "0-+1"] {
+        assert_eq!(UserTaskAt::parse(bad), None, "{bad:?}");
+    }
+    let reminder = TaskGuid::of_reminder(user_task("2-17"), 3);
+    assert_eq!(reminder.to_string(), "ut-2-17-3");
+    assert!(reminder.is_reminder() && !guid("2-17").is_reminder());
 }
 
 #[test]
@@ -158,6 +174,10 @@ fn the_format_is_fixed() {
         (
             run.unclaimed_event("d", 1, 2),
             b"\x16d\0\x01\x80\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02",
+        ),
+        (
+            run.user_task_run(user_task("1-2")),
+            b"\x1C\x80\0\0\x01\x80\0\0\x02",
         ),
     ];
     for (key, rest) in rows {
@@ -189,6 +209,7 @@ fn each_row_has_one_key() {
         b"\x12\0\x80\0\0\x01\x80\0\0\x02\x01",
         b"\x12\0\x7F\xFF\xFF\xFF\x80\0\0\x02",
         b"\x12\x02\x80\0\0\x01\x80\0\0\x02",
+        b"\x1C\x7F\xFF\xFF\xFF\x80\0\0\x02",
         b"\x13\x01\x80\0\0\x01\x80\0\0\x02\x7F\0\0\0\x80\0\0\x01",
     ] {
         let key = [&run.as_bytes()[..], rest].concat();

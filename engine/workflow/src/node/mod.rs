@@ -11,6 +11,7 @@ mod start_multiple_threads;
 mod start_thread;
 mod task;
 mod throw_event;
+mod user_task;
 mod wait_for_child_wf;
 mod wait_for_condition;
 mod wait_for_threads;
@@ -80,7 +81,7 @@ impl<'a> At<'a> {
         self.node()?
             .node
             .as_ref()
-            .ok_or_else(|| unbuilt("without a type"))
+            .ok_or_else(|| Rejection::internal("a node without a type was registered"))
     }
 }
 
@@ -106,7 +107,7 @@ pub fn arrive(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<(), Failing> {
         Type::ThrowEvent(node) => throw_event::arrive(unit, at, node),
         Type::RunChildWf(node) => run_child_wf::arrive(unit, at, node),
         Type::WaitForChildWf(node) => wait_for_child_wf::arrive(unit, at, node),
-        other @ Type::UserTask(_) => Err(unbuilt(kind(other)).into()),
+        Type::UserTask(node) => user_task::arrive(unit, at, node),
     }
 }
 
@@ -127,7 +128,7 @@ pub fn poll(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<Done>, Failin
         Type::WaitForChildWf(_) => wait_for_child_wf::poll(unit, at),
         Type::WaitForThreads(node) => wait_for_threads::poll(unit, at, node),
         Type::WaitForCondition(node) => wait_for_condition::poll(unit, at, node),
-        other @ Type::UserTask(_) => Err(unbuilt(kind(other)).into()),
+        Type::UserTask(_) => user_task::poll(unit, at),
     }
 }
 
@@ -148,6 +149,7 @@ pub fn output(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Option<VariableVal
         Type::StartMultipleThreads(_) => start_multiple_threads::output(unit, at),
         Type::RunChildWf(_) => run_child_wf::output(unit, at),
         Type::WaitForChildWf(_) => wait_for_child_wf::output(unit, at),
+        Type::UserTask(_) => user_task::output(unit, at),
         _ => Ok(None),
     }
 }
@@ -166,6 +168,7 @@ pub fn initial(node: &Node) -> NodeType {
         Some(Type::ThrowEvent(_)) => throw_event::initial(),
         Some(Type::RunChildWf(_)) => run_child_wf::initial(),
         Some(Type::WaitForChildWf(_)) => wait_for_child_wf::initial(),
+        Some(Type::UserTask(_)) => user_task::initial(),
         // There is no variant for NOP: it shows as an entrypoint (spec 03, section 6.1).
         _ => entrypoint::initial(),
     }
@@ -189,11 +192,4 @@ pub fn kind(node: &Type) -> &'static str {
         Type::RunChildWf(_) => "RUN_CHILD_WF",
         Type::WaitForChildWf(_) => "WAIT_FOR_CHILD_WF",
     }
-}
-
-/// Registration refuses what is not built, so a stored spec cannot hold it.
-fn unbuilt(what: &str) -> Rejection {
-    Rejection::internal(format!(
-        "a node {what} was registered, and cannot be run by this version"
-    ))
 }

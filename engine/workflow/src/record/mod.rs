@@ -9,6 +9,7 @@ pub mod node_run;
 pub mod scheduled_wf_run;
 pub mod task_run;
 pub mod thread_run;
+pub mod user_task_run;
 pub mod variable;
 pub mod wf_run;
 pub mod worker_group;

@@ -7,12 +7,12 @@ use prost::Message;
 use proto::ironhorse::v1::task_run_index_view::Indexed;
 use proto::ironhorse::v1::{
     CorrelatedEventRow, EventNodeRow, ExternalEventRow, ScheduledWfRunRow, TaskRunIndexView,
-    VariableRow, WfRunRow, WorkflowEventRow,
+    UserTaskRunRow, VariableRow, WfRunRow, WorkflowEventRow,
 };
 
 use super::{
-    correlated_event, external_event, node_run, scheduled_wf_run, task_run, variable, wf_run,
-    workflow_event,
+    correlated_event, external_event, node_run, scheduled_wf_run, task_run, user_task_run,
+    variable, wf_run, workflow_event,
 };
 use crate::key::{CORRELATED_EVENTS, Kind, METRICS, RUNS, Row, RunRow, SCHEDULES, kind_of};
 use crate::metric::window;
@@ -45,10 +45,11 @@ pub(crate) enum Index {
     VariableBySpec = 0x41,
     EventNodeByDef = 0x48,
     EventNodeByDefStatus = 0x49,
+    UserTaskRun = 0x50,
 }
 
 impl Index {
-    const ALL: [(Index, &str); 23] = [
+    const ALL: [(Index, &str); 24] = [
         (Index::WfRun, "WfRuns"),
         (Index::WfRunByStatus, "WfRuns by status"),
         (Index::WfRunByName, "WfRuns by WfSpec name"),
@@ -93,6 +94,10 @@ impl Index {
             Index::EventNodeByDefStatus,
             "EXTERNAL_EVENT NodeRuns by definition and status",
         ),
+        (
+            Index::UserTaskRun,
+            "UserTaskRuns by status, definition, user and group",
+        ),
     ];
 
     /// An index that came after the first release, or whose entries have changed since, has a version above 0: stores are
@@ -108,7 +113,8 @@ impl Index {
             | Index::VariableByName
             | Index::VariableBySpec
             | Index::EventNodeByDef
-            | Index::EventNodeByDefStatus => 1,
+            | Index::EventNodeByDefStatus
+            | Index::UserTaskRun => 1,
             _ => 0,
         }
     }
@@ -148,6 +154,7 @@ impl Schema for WorkflowSchema {
                     || kind == Kind::WorkflowEvent as u8
                     || kind == Kind::Variable as u8
                     || kind == Kind::EventNode as u8
+                    || kind == Kind::UserTaskRun as u8
             })
     }
 
@@ -217,6 +224,11 @@ impl Schema for WorkflowSchema {
                         &value,
                         emit,
                     );
+                }
+            }
+            Row::UserTaskRun { at } => {
+                if let Ok(value) = UserTaskRunRow::decode(value) {
+                    user_task_run::index_entries(&row.tenant, &row.wf_run_id, *at, &value, emit);
                 }
             }
             _ => {}

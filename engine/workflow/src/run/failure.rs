@@ -15,7 +15,7 @@ use super::which::Run;
 use crate::command::wf_run_terminated;
 use crate::event::waiter;
 use crate::node::At;
-use crate::value;
+use crate::{user_task, value};
 
 /// A node cannot complete: the workflow's own failure, which handlers, rescue and operators can see.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,7 +192,9 @@ fn record(
     node.set_status(fault.status());
     node.error_message = Some(fault.message.clone());
     node.end_time = Some(now);
-    Ok(node.failures.len())
+    let failures = node.failures.len();
+    user_task::abandoned(unit, run, thread)?;
+    Ok(failures)
 }
 
 /// A thread ends in a failure that nobody handles: its children are halted, and what it was there for fails too (spec 03,

@@ -13,6 +13,7 @@ use super::which::Run;
 use crate::event::waiter;
 use crate::node;
 use crate::record::wf_run::is_terminated;
+use crate::user_task;
 
 /// Why a thread is to halt.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,9 +69,18 @@ pub(crate) fn halt(
     number: i32,
     reason: Reason,
 ) -> Result<(), Rejection> {
-    let is_manual = reason == Reason::Manual;
-    halt_below(unit, run, number, &reason, is_manual)?;
-    if matches!(reason, Reason::HaltedByParent { .. }) {
+    let is_over = matches!(reason, Reason::HaltedByParent { .. });
+    let spread = Spread {
+        is_manual: reason == Reason::Manual,
+        for_good: match reason {
+            Reason::HaltedByParent { .. } => true,
+            // The parent has ended, unless it is only halted itself.
+            Reason::ParentHalted { parent } => unit.is_thread_terminated(run, parent)?,
+            _ => false,
+        },
+    };
+    halt_below(unit, run, number, &reason, spread)?;
+    if is_over {
         abandon(unit, run, number)?;
     }
     show_in_run(unit, run)
@@ -88,18 +98,27 @@ fn abandon(unit: &mut Unit<'_, '_>, run: &Run, number: i32) -> Result<(), Reject
     Ok(())
 }
 
+/// What a halt is for all threads below, too.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    /// By `StopWfRun`.
+    is_manual: bool,
+    /// They will not go on, unless a rescue revives the parent.
+    for_good: bool,
+}
+
 /// A manual halt reaches the living descendants of threads that have ended, too (spec 03, D12).
 fn halt_below(
     unit: &mut Unit<'_, '_>,
     run: &Run,
     number: i32,
     reason: &Reason,
-    is_manual: bool,
+    spread: Spread,
 ) -> Result<(), Rejection> {
     if unit.is_thread_terminated(run, number)? {
-        if is_manual {
+        if spread.is_manual {
             for child in unit.thread(run, number)?.child_thread_ids.clone() {
-                halt_below(unit, run, child, reason, true)?;
+                halt_below(unit, run, child, reason, spread)?;
             }
         }
         return Ok(());
@@ -110,13 +129,16 @@ fn halt_below(
         thread.set_status(LhStatus::Halting);
     }
     let children = thread.child_thread_ids.clone();
+    if spread.for_good {
+        user_task::abandoned(unit, run, number)?;
+    }
     let below = Reason::ParentHalted { parent: number };
     for child in children {
         // A handler that runs already goes on beside the next one.
         let goes_on = matches!(reason, Reason::PendingInterrupt { .. })
             && unit.thread(run, child)?.r#type() == ThreadType::Interrupt;
         if !goes_on {
-            halt_below(unit, run, child, &below, is_manual)?;
+            halt_below(unit, run, child, &below, spread)?;
         }
     }
     finish_halting(unit, run, number)?;
@@ -210,6 +232,7 @@ pub(super) fn leave_halt(
             if matches!(node.status(), LhStatus::Halted | LhStatus::Halting) {
                 node.set_status(LhStatus::Running);
             }
+            user_task::resumed(unit, run, number)?;
             show_in_run(unit, run)?;
         }
     }

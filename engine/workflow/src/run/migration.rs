@@ -21,7 +21,7 @@ use crate::node::{self, At};
 use crate::record::wf_run::is_terminated;
 use crate::spec::{self, Spec};
 use crate::time::timestamp;
-use crate::{timer, value};
+use crate::{timer, user_task, value};
 
 /// How a migration of a thread went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub(super) fn from_waiting(unit: &mut Unit<'_, '_>, at: &At<'_>) -> Result<Migra
     }
     timer::cancel_for_node(unit, at)?;
     waiter::withdraw(unit, at.run, at.thread, at.position)?;
+    user_task::abandoned(unit, at.run, at.thread)?;
     let now = timestamp(unit.now_ms());
     let node_run = unit.node_mut(at.run, at.thread, at.position)?;
     node_run.set_status(LhStatus::Halted);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use index::Family;
 use proto::ironhorse::v1::{
-    ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow, ThreadRunRow, VariableRow, WfRunRow,
+    ExternalEventRow, NodeOutputRow, NodeRunRow, TaskRunRow, ThreadRunRow, UserTaskRunRow,
+    VariableRow, WfRunRow,
 };
 use proto::littlehorse::{NodeRun, ThreadRun, WfRun, WfSpecId};
 use runtime::{Context, Rejection};
@@ -39,6 +40,8 @@ pub struct Unit<'u, 'c> {
     tasks: Rows<TaskRunRow>,
     outputs: Rows<NodeOutputRow>,
     events: Rows<ExternalEventRow>,
+    /// Read and written by `user_task`.
+    pub(crate) user_tasks: Rows<UserTaskRunRow>,
     /// The specs used so far: few, so a list.
     specs: Vec<(WfSpecId, Arc<Spec>)>,
     /// Run, thread and position of the WAIT_FOR_THREADS nodes that were looked at.
@@ -62,6 +65,7 @@ impl<'u, 'c> Unit<'u, 'c> {
             tasks: Rows::default(),
             outputs: Rows::default(),
             events: Rows::default(),
+            user_tasks: Rows::default(),
             specs: Vec::new(),
             waiting: BTreeSet::new(),
             woken: Vec::new(),
@@ -94,7 +98,8 @@ impl<'u, 'c> Unit<'u, 'c> {
             Ok(())
         })?;
         self.outputs.flush(self.context, |_, _| Ok(()))?;
-        self.events.flush(self.context, |_, _| Ok(()))
+        self.events.flush(self.context, |_, _| Ok(()))?;
+        self.user_tasks.flush(self.context, |_, _| Ok(()))
     }
 
     /// Record time, in milliseconds since the epoch.

@@ -225,6 +225,35 @@ pub fn checkpoint_put(unit: &mut Unit<'_, '_>, run: &Run, guid: TaskGuid) -> Res
     )
 }
 
+/// A reminder has no room for what happens to it: it fails, and what its attempts have brought makes room for that.
+pub(super) fn end_outgrown(
+    context: &mut Context<'_>,
+    tenant: Tenant<'_>,
+    run: &Run,
+    guid: TaskGuid,
+) -> Result<(), Rejection> {
+    let mut unit = Unit::new(context, tenant);
+    if !unit.exists(run)? || unit.find_task(run, guid)?.is_none() {
+        return Ok(());
+    }
+    cancel_timer(&mut unit, run, guid)?;
+    let now = timestamp(unit.now_ms());
+    let row = unit.task_mut(run, guid)?;
+    row.queue_sequence = None;
+    if let Some(task_run) = &mut row.task_run {
+        for attempt in &mut task_run.attempts {
+            attempt.log_output = None;
+            attempt.result = None;
+        }
+        if let Some(attempt) = task_run.attempts.last_mut() {
+            attempt.end_time = Some(now);
+            attempt.set_status(TaskStatus::TaskFailed);
+        }
+        task_run.set_status(TaskStatus::TaskFailed);
+    }
+    unit.finish()
+}
+
 /// Ends a running attempt, and begins the next one if there is to be one.
 fn end(
     unit: &mut Unit<'_, '_>,

@@ -1,4 +1,4 @@
-//! Making the TaskRun of a TASK node (spec 04, sections 1.2 and 4).
+//! Making the TaskRun of a TASK node, or of a reminder (spec 04, sections 1.2 and 4).
 
 use std::sync::Arc;
 
@@ -29,15 +29,28 @@ const MAX_NEW_BYTES: usize = index::MAX_ROW_BYTES - (16 << 10);
 
 /// Makes the TaskRun of a TASK node and dispatches its first attempt: to a worker that waits, else to the queue.
 pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<TaskRunId, Failing> {
+    let guid = TaskGuid::of_node(at.thread, at.position);
+    let source = Source::TaskNode(TaskNodeReference {
+        node_run_id: Some(NodeRunId {
+            wf_run_id: Some(at.run.id.clone()),
+            thread_run_number: at.thread,
+            position: at.position,
+        }),
+    });
+    create_for(unit, at, node, guid, source)
+}
+
+/// As [`create`], for whatever asks for the task, in the thread of `at`.
+pub fn create_for(
+    unit: &mut Unit<'_, '_>,
+    at: &At<'_>,
+    node: &TaskNode,
+    guid: TaskGuid,
+    source: Source,
+) -> Result<TaskRunId, Failing> {
     let task_def = resolve(unit, at, node)?;
     let input_variables = inputs(unit, at, &task_def, &node.variables)?;
     let now = timestamp(unit.now_ms());
-    let guid = TaskGuid::of_node(at.thread, at.position);
-    let node_run_id = NodeRunId {
-        wf_run_id: Some(at.run.id.clone()),
-        thread_run_number: at.thread,
-        position: at.position,
-    };
     let task_run = TaskRun {
         id: None,
         task_def_id: task_def.id.clone(),
@@ -49,9 +62,7 @@ pub fn create(unit: &mut Unit<'_, '_>, at: &At<'_>, node: &TaskNode) -> Result<T
         total_attempts: node.retries.saturating_add(1),
         input_variables,
         source: Some(TaskRunSource {
-            task_run_source: Some(Source::TaskNode(TaskNodeReference {
-                node_run_id: Some(node_run_id),
-            })),
+            task_run_source: Some(source),
             wf_spec_id: Some(at.spec.id()),
         }),
         scheduled_at: Some(now),

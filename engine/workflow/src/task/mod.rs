@@ -11,10 +11,10 @@ use crate::run::{self, Run};
 use crate::settings::Tenant;
 
 pub use attempt::{Report, ReportError, checkpoint_put, report, retry_due, timed_out, unknown};
-pub use create::{DEFAULT_TIMEOUT_SECONDS, create};
+pub use create::{DEFAULT_TIMEOUT_SECONDS, create, create_for};
 pub use queue::claim;
 
-/// What happens to a TaskRun would make a row too large, and nobody can be told: its thread fails.
+/// What happens to a TaskRun would make a row too large, and nobody can be told: its thread fails. A reminder ends alone.
 pub(crate) fn outgrown(
     context: &mut Context<'_>,
     tenant: Tenant<'_>,
@@ -22,5 +22,11 @@ pub(crate) fn outgrown(
     guid: TaskGuid,
     why: &Rejection,
 ) -> Result<(), Rejection> {
+    if guid.is_reminder() {
+        return attempt::end_outgrown(context, tenant, run, guid);
+    }
     run::outgrown(context, tenant, run, guid.thread(), &why.message)
 }
+
+#[cfg(test)]
+mod tests;

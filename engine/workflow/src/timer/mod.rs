@@ -6,7 +6,9 @@
 use bytes::Bytes;
 use prost::Message;
 use proto::ironhorse::v1::timer_action::Action;
-use proto::ironhorse::v1::{DeleteEvent, NodeDue, TaskRetry, TaskTimeout, TimerAction};
+use proto::ironhorse::v1::{
+    DeleteEvent, NodeDue, TaskRetry, TaskTimeout, TimerAction, UserTaskDue,
+};
 use runtime::{Context, Rejection, RejectionCode, Timer};
 
 use crate::event::correlated;
@@ -16,7 +18,7 @@ use crate::node::{At, external_event, sleep};
 use crate::record::{correlated_event, scheduled_wf_run};
 use crate::run::{self, Run, Unit, advance};
 use crate::settings::{Settings, Tenant};
-use crate::{command, schedule, task};
+use crate::{command, schedule, task, user_task};
 
 /// The payload of a timer.
 pub fn payload(action: Action) -> Bytes {
@@ -111,6 +113,10 @@ pub fn fire(
                     run::outgrown(context, tenant, &run, thread, &rejection.message)
                 }
                 Row::TaskRun { guid } => task::outgrown(context, tenant, &run, guid, &rejection),
+                Row::UserTaskRun { at } => {
+                    let why = &rejection.message;
+                    user_task::outgrown(context, tenant, &run, at, timer.due_ms, why)
+                }
                 _ => Err(rejection),
             }
         }
@@ -153,6 +159,9 @@ fn act(
         }
         (Action::DeleteEvent(DeleteEvent {}), Row::ExternalEvent { def, guid }) => {
             command::put_external_event::retention_due(context, tenant, run, def, guid, due_ms)
+        }
+        (Action::UserTaskDue(UserTaskDue {}), Row::UserTaskRun { at }) => {
+            user_task::due(context, tenant, run, *at, due_ms)
         }
         (action, row) => Err(Rejection::internal(format!("timer {action:?} on {row:?}"))),
     }

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use proto::littlehorse::{
     ExternalEvent, ExternalEventDefId, ExternalEventId, ListExternalEventsRequest,
-    ListNodeRunsRequest, ListTaskRunsRequest, ListVariablesRequest, NodeRun,
-    SearchExternalEventDefRequest, SearchExternalEventRequest, SearchTaskDefRequest,
-    SearchTaskRunRequest, SearchTenantRequest, SearchWfRunRequest, SearchWfSpecRequest, TaskDefId,
-    TaskRun, TaskRunId, TenantId, Variable, WfRunId, WfSpecId,
+    ListNodeRunsRequest, ListTaskRunsRequest, ListUserTaskRunRequest, ListVariablesRequest,
+    NodeRun, SearchExternalEventDefRequest, SearchExternalEventRequest, SearchTaskDefRequest,
+    SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskRunRequest, SearchWfRunRequest,
+    SearchWfSpecRequest, TaskDefId, TaskRun, TaskRunId, TenantId, UserTaskRun, UserTaskRunId,
+    Variable, WfRunId, WfSpecId,
 };
 use tonic::Request;
 
@@ -92,6 +93,8 @@ searches! {
     ListTaskRunsRequest, list_task_runs, TaskRun;
     ListVariablesRequest, list_variables, Variable;
     ListExternalEventsRequest, list_external_events, ExternalEvent;
+    SearchUserTaskRunRequest, search_user_task_run, UserTaskRunId;
+    ListUserTaskRunRequest, list_user_task_runs, UserTaskRun;
 }
 
 /// The request, in a tenant.

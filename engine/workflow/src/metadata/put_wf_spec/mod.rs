@@ -5,7 +5,6 @@ mod returns;
 mod rule;
 mod rules;
 mod scope;
-mod unbuilt;
 mod version;
 
 use proto::littlehorse::{MetadataStatus, PutWfSpecRequest, WfSpec, WfSpecId};
@@ -48,7 +47,6 @@ pub(super) fn execute(
             .is_some_and(|latest| returns::differ(&new, latest, &definitions));
     definitions.close()?;
     refused?;
-    unbuilt::refuse(&new)?;
     version::freeze(&mut new, latest.as_ref())?;
     let decided = match version::decide(&new, latest.as_ref(), output_differs, allowed)? {
         version::Decision::Unchanged(stored) => return Ok(stored),
