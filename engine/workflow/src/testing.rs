@@ -8,7 +8,8 @@ use index::{Family, GlobalStore, KeyRange, MemoryBase, Options, Store};
 use prost::Message;
 use proto::ironhorse::v1::core_command::Command as Core;
 use proto::ironhorse::v1::metadata_command::Command as Meta;
-use proto::ironhorse::v1::{Bootstrap, CoreCommand, MetadataCommand, RunWf};
+use proto::ironhorse::v1::timer_action::Action;
+use proto::ironhorse::v1::{Bootstrap, CoreCommand, MetadataCommand, RunWf, TimerAction};
 use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::{
     Edge, EntrypointNode, ExitNode, Node, PutWfSpecRequest, RunWfRequest, ThreadSpec, WfRunId,
@@ -198,7 +199,7 @@ impl World {
             .map(|value| decode(&value).expect("it can be read"))
     }
 
-    /// How many timers are set.
+    /// How many timers are set, but the one that drops the counters of old minutes.
     pub(crate) fn timers(&self) -> usize {
         // `01` begins a timer's row: docs/formats.md.
         let range = KeyRange {
@@ -207,6 +208,11 @@ impl World {
         };
         let reader = self.core.group.reader();
         let rows = reader.scan(Family::Queue, &range, usize::MAX, false);
-        rows.expect("the store works").len()
+        let rows = rows.expect("the store works");
+        let drops = |value: &Bytes| {
+            let action = TimerAction::decode(&value[..]).expect("it can be read");
+            matches!(action.action, Some(Action::DropMetrics(_)))
+        };
+        rows.iter().filter(|(_, value)| !drops(value)).count()
     }
 }
