@@ -83,6 +83,49 @@ async fn an_unknown_outcome_takes_effect_once_in_both_truths() {
     }
 }
 
+/// Of two batches under way the first does not end well. What becomes of the second is heard when the group has begun anew
+/// with another writer: that it was fenced says nothing about this one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_heard_of_an_earlier_writer_is_old_news() {
+    let disk = Disk::default();
+    let engine = disk.start();
+    disk.log.hold_commits();
+    let calls = async {
+        tokio::join!(
+            submit(&engine, 1, "add key-a 5"),
+            async {
+                until("the first commit is under way", || disk.log.held() == 1).await;
+                submit(&engine, 2, "add key-a 2").await
+            },
+            async {
+                until("both commits are under way", || disk.log.held() == 2).await;
+                disk.log.commit_at_once();
+                assert!(disk.log.release(Ending::Aborted));
+            },
+        )
+    };
+    let (first, second, ()) = calls.await;
+    for answer in [first, second] {
+        assert!(
+            matches!(answer, Err(SubmitError::Unavailable(_))),
+            "{answer:?}"
+        );
+    }
+    while disk.log.release(Ending::Committed) {}
+    for (id, command, answer) in [(1, "add key-a 5", "5"), (2, "add key-a 2", "7")] {
+        // Nobody answers for a group that was given up.
+        let again = tokio::time::timeout(Duration::from_secs(5), submit(&engine, id, command));
+        assert_eq!(again.await.expect("an answer").unwrap(), answer);
+    }
+    let health = engine.health();
+    assert!(
+        health
+            .iter()
+            .all(|(_, health)| *health == ironhorse_runtime::Health::Running),
+        "{health:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fenced_group_is_given_up() {
     let disk = Disk::default();
