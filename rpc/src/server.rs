@@ -26,7 +26,7 @@ use workflow::Settings;
 use crate::coalesce::Coalescing;
 use crate::http::{Endpoints, Running};
 use crate::kept::{Kept, kafka_options, open_kafka};
-use crate::service::{Front, RequestIds, Service};
+use crate::service::{Front, Quotas, RequestIds, Service};
 use crate::stores::Stores;
 use crate::tools::application;
 use crate::upkeep::{Schedule, Upkeep};
@@ -129,6 +129,7 @@ impl Server {
             secret: Secret::new(dir.secret()),
             advertised: advertised.clone(),
             time_zone: config.time_zone.clone(),
+            quotas: Quotas::default(),
             stopping: is_stopping.clone(),
         });
         let ids = RequestIds::new().map_err(|e| fail(&e))?;

@@ -3,43 +3,8 @@
 use std::sync::Arc;
 
 use proto::littlehorse::little_horse_server::LittleHorse;
-use proto::littlehorse::{
-    ApplyWorkflowMigrationPlanRequest, AssignUserTaskRunRequest, AwaitWorkflowEventRequest,
-    BulkJob, BulkJobIdList, CancelUserTaskRunRequest, Checkpoint, CheckpointId,
-    CompleteUserTaskRunRequest, CorrelatedEvent, CorrelatedEventId, CorrelatedEventIdList, Count,
-    CountNodeRunRequest, CountTaskRunRequest, CreateBulkJobRequest, DeleteBulkJobRequest,
-    DeleteCorrelatedEventRequest, DeleteExternalEventDefRequest, DeleteScheduledWfRunRequest,
-    DeleteStructDefRequest, DeleteTaskDefRequest, DeleteUserTaskDefRequest,
-    DeleteUserTaskRunCommentRequest, DeleteWfRunRequest, DeleteWfSpecRequest,
-    DeleteWorkflowEventDefRequest, DeleteWorkflowMigrationPlanRequest,
-    EditUserTaskRunCommentRequest, ExternalEvent, ExternalEventDef, ExternalEventDefId,
-    ExternalEventDefIdList, ExternalEventId, ExternalEventIdList, ExternalEventList,
-    GetBulkJobRequest, GetLatestUserTaskDefRequest, GetLatestWfSpecRequest, InactiveThreadRun,
-    InactiveThreadRunId, ListExternalEventsRequest, ListNodeRunsRequest, ListTaskMetricsRequest,
-    ListTaskRunsRequest, ListUserTaskRunRequest, ListVariablesRequest, ListWfMetricsRequest,
-    ListWorkflowEventsRequest, LittleHorseVersion, MetricWindow, MetricWindowId,
-    MetricWindowIdList, MetricsList, NodeRun, NodeRunId, NodeRunIdList, NodeRunList, Principal,
-    PutCheckpointRequest, PutCheckpointResponse, PutCorrelatedEventRequest,
-    PutExternalEventDefRequest, PutExternalEventRequest, PutStructDefRequest, PutTaskDefRequest,
-    PutTenantRequest, PutUserTaskDefRequest, PutUserTaskRunCommentRequest, PutWfSpecRequest,
-    PutWorkflowEventDefRequest, PutWorkflowMigrationPlanRequest, RegisterTaskWorkerRequest,
-    RegisterTaskWorkerResponse, ReportTaskRun, RescueThreadRunRequest, ResumeWfRunRequest,
-    RunWfRequest, SaveUserTaskRunProgressRequest, ScheduleWfRequest, ScheduledWfRun,
-    ScheduledWfRunId, ScheduledWfRunIdList, SearchBulkJobRequest, SearchCorrelatedEventRequest,
-    SearchExternalEventDefRequest, SearchExternalEventRequest, SearchNodeRunRequest,
-    SearchScheduledWfRunRequest, SearchStructDefRequest, SearchTaskDefRequest,
-    SearchTaskRunRequest, SearchTenantRequest, SearchUserTaskDefRequest, SearchUserTaskRunRequest,
-    SearchVariableRequest, SearchWfMetricWindowRequest, SearchWfRunRequest, SearchWfSpecRequest,
-    SearchWorkflowEventDefRequest, SearchWorkflowEventRequest, SearchWorkflowMigrationPlanRequest,
-    StopWfRunRequest, StructDef, StructDefId, StructDefIdList, TaskDef, TaskDefId, TaskDefIdList,
-    TaskRun, TaskRunId, TaskRunIdList, TaskRunList, TaskWorkerGroup, Tenant, TenantId,
-    TenantIdList, UserTaskDef, UserTaskDefId, UserTaskDefIdList, UserTaskRun, UserTaskRunId,
-    UserTaskRunIdList, UserTaskRunList, ValidateStructDefEvolutionRequest,
-    ValidateStructDefEvolutionResponse, Variable, VariableId, VariableIdList, VariableList, WfRun,
-    WfRunId, WfRunIdList, WfSpec, WfSpecId, WfSpecIdList, WorkflowEvent, WorkflowEventDef,
-    WorkflowEventDefId, WorkflowEventDefIdList, WorkflowEventId, WorkflowEventIdList,
-    WorkflowEventList, WorkflowMigrationPlan, WorkflowMigrationPlanId, WorkflowMigrationPlanIdList,
-};
+#[allow(clippy::wildcard_imports, reason = "it names most of the API")]
+use proto::littlehorse::*;
 use tonic::{Request, Response, Status};
 
 use super::Service;
@@ -465,6 +430,33 @@ impl LittleHorse for Api {
         request: Request<SearchUserTaskRunRequest>,
     ) -> Answer<UserTaskRunIdList> {
         self.0.search_user_task_run(request).await
+    }
+    async fn put_principal(&self, request: Request<PutPrincipalRequest>) -> Answer<Principal> {
+        self.0.put_principal(request).await
+    }
+    async fn get_principal(&self, request: Request<PrincipalId>) -> Answer<Principal> {
+        self.0.get_principal(request)
+    }
+    async fn delete_principal(&self, request: Request<DeletePrincipalRequest>) -> Answer<()> {
+        self.0.delete_principal(request).await
+    }
+    async fn search_principal(
+        &self,
+        request: Request<SearchPrincipalRequest>,
+    ) -> Answer<PrincipalIdList> {
+        self.0.search_principal(request)
+    }
+    async fn put_quota(&self, request: Request<PutQuotaRequest>) -> Answer<Quota> {
+        self.0.put_quota(request).await
+    }
+    async fn get_quota(&self, request: Request<QuotaId>) -> Answer<Quota> {
+        self.0.get_quota(request)
+    }
+    async fn delete_quota(&self, request: Request<DeleteQuotaRequest>) -> Answer<()> {
+        self.0.delete_quota(request).await
+    }
+    async fn search_quota(&self, request: Request<SearchQuotaRequest>) -> Answer<QuotaIdList> {
+        self.0.search_quota(request)
     }
     async fn put_tenant(&self, request: Request<PutTenantRequest>) -> Answer<Tenant> {
         self.0.put_tenant(request).await

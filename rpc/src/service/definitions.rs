@@ -29,7 +29,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 impl Service {
     /// A command of the metadata group, and its answer.
-    async fn change<T: Message + Default, R: Send>(
+    async fn change<T: Message + Default, R: Send + 'static>(
         &self,
         request: Request<R>,
         command: fn(R) -> Command,

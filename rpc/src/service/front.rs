@@ -11,6 +11,7 @@ use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::service::Routes;
 
+use super::access::rule_of;
 use super::stock::rewording;
 use super::{Api, MAX_MESSAGE, Service, poll};
 
@@ -54,15 +55,29 @@ impl tower::Service<Request<Body>> for Front {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = request.uri().path_and_query().cloned();
-        match method_of(request.uri().path()) {
-            Some("PollTask") => {
-                let service = Arc::clone(&self.service);
-                Box::pin(rewording(path, poll::call(service, request)))
+        let Some(rpc) = method_of(request.uri().path()) else {
+            return Box::pin(rewording(path, self.others.call(request)));
+        };
+        let is_poll = rpc == "PollTask";
+        // One that nobody knows is answered by the stub.
+        if let Some(rule) = rule_of(rpc) {
+            let admitted = self
+                .service
+                .admit(rule, request.headers(), request.extensions());
+            match admitted {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                }
+                Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
             }
-            Some(_) => Box::pin(rewording(path, self.api.call(request))),
-            None => Box::pin(rewording(path, self.others.call(request))),
+        }
+        if is_poll {
+            let service = Arc::clone(&self.service);
+            Box::pin(rewording(path, poll::call(service, request)))
+        } else {
+            Box::pin(rewording(path, self.api.call(request)))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The public API. The RPCs are grouped by area; what all of them share is in [`Service`]. An RPC that is not built
 //! answers `UNIMPLEMENTED` with its name.
 
+mod access;
 mod api;
 mod bulk_job;
 mod context;
@@ -16,6 +17,8 @@ mod naming;
 mod node_run;
 mod page;
 mod poll;
+mod principal;
+mod quota;
 mod schedule;
 mod stock;
 mod task_run;
@@ -47,6 +50,7 @@ pub(crate) use context::Caller;
 pub(crate) use front::Front;
 pub(crate) use naming::RequestIds;
 pub(crate) use page::{PageRequest, criteria};
+pub(crate) use quota::Quotas;
 
 /// The largest command, in bytes (spec 08, section 7.6).
 const MAX_COMMAND: usize = 1_047_000;
@@ -64,6 +68,7 @@ pub(crate) struct Service {
     pub advertised: LhHostInfo,
     /// In which cron expressions are meant: a name of the IANA database.
     pub time_zone: String,
+    pub quotas: quota::Quotas,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -91,7 +96,12 @@ impl Service {
         route: &str,
         command: CoreContent,
     ) -> impl Future<Output = Result<T, Status>> + Send + use<'_, T> {
-        self.submit(self.group_of(route), &core_command(caller, command))
+        let charged = self.charge(caller);
+        let submitted = self.submit(self.group_of(route), &core_command(caller, command));
+        async move {
+            charged?;
+            submitted.await
+        }
     }
 
     /// Executes a metadata command and decodes the answer.
@@ -106,7 +116,12 @@ impl Service {
             principal: caller.principal.clone(),
             command: Some(command),
         };
-        self.submit(GroupId::METADATA, &command)
+        let charged = self.charge(caller);
+        let submitted = self.submit(GroupId::METADATA, &command);
+        async move {
+            charged?;
+            submitted.await
+        }
     }
 
     /// Encodes the command at once: what waits for the answer is small.

@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstDecoder;
 
 use super::stock::reword_in_stream;
-use super::{MAX_MESSAGE, Service, error};
+use super::{Caller, MAX_MESSAGE, Service, error};
 
 /// The longest name or version of a worker, in bytes.
 const MAX_NAME: usize = 1024;
@@ -69,14 +69,14 @@ impl Service {
         self: Arc<Service>,
         request: Request<Streaming<PollTaskRequest>>,
     ) -> Result<Response<Tasks>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = self.caller_of_stream(&request)?;
         let (sender, receiver) = unbounded_channel();
         let worker = Arc::new(Worker {
             tasks: sender,
             places: Semaphore::new(MAX_POLLS),
             withdrawn: AtomicBool::new(false),
         });
-        tokio::spawn(self.listen(caller.tenant, worker, request.into_inner()));
+        tokio::spawn(self.listen(caller, worker, request.into_inner()));
         Ok(Response::new(Tasks::new(receiver)))
     }
 
@@ -84,7 +84,7 @@ impl Service {
     /// the answer ends when the last place of the worker is gone.
     async fn listen(
         self: Arc<Service>,
-        tenant: String,
+        caller: Caller,
         worker: Arc<Worker>,
         mut requests: Streaming<PollTaskRequest>,
     ) {
@@ -96,7 +96,7 @@ impl Service {
             tokio::select! {
                 request = worker.next(&mut requests) => match request {
                     Ok(Some(request)) => {
-                        if let Err(status) = check(&request) {
+                        if let Err(status) = check(&caller, &request) {
                             let _ = worker.tasks.send(Err(status));
                             break;
                         }
@@ -104,7 +104,7 @@ impl Service {
                         let asked = match &latest {
                             Some((known, waiter)) if *known == request => waiter.clone(),
                             _ => {
-                                let waiter = waiter(&tenant, &request, &consumer);
+                                let waiter = waiter(&caller.tenant, &request, &consumer);
                                 queues.insert(waiter.queue.clone());
                                 latest = Some((request, waiter.clone()));
                                 waiter
@@ -135,7 +135,8 @@ impl Service {
 
 /// A worker's name becomes part of each TaskRun that it gets, and must not make it too large to be stored: the task would
 /// be lost to all workers.
-fn check(request: &PollTaskRequest) -> Result<(), Status> {
+fn check(caller: &Caller, request: &PollTaskRequest) -> Result<(), Status> {
+    caller.check_about(request.task_def_id.as_ref().map_or("", |id| &id.name))?;
     let version = request.task_worker_version.as_deref().unwrap_or_default();
     for (field, text) in [
         ("client_id", request.client_id.as_str()),

@@ -16,7 +16,7 @@ impl Service {
         &self,
         request: Request<PutTenantRequest>,
     ) -> Result<Response<Tenant>, Status> {
-        let caller = self.cluster_caller(&request)?;
+        let caller = self.caller(&request)?;
         Ok(Response::new(
             self.meta(&caller, Command::PutTenant(request.into_inner()))
                 .await?,
@@ -27,7 +27,7 @@ impl Service {
         &self,
         request: Request<TenantId>,
     ) -> Result<Response<Tenant>, Status> {
-        self.cluster_caller(&request)?;
+        self.caller(&request)?;
         match self
             .metadata()
             .get(&key::global(key::TENANTS, &request.into_inner().id))
@@ -43,7 +43,7 @@ impl Service {
         &self,
         request: Request<SearchTenantRequest>,
     ) -> Result<Response<TenantIdList>, Status> {
-        let caller = self.cluster_caller(&request)?;
+        let caller = self.caller(&request)?;
         let request = request.into_inner();
         let plain = SearchTenantRequest {
             limit: None,

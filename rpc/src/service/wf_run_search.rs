@@ -46,7 +46,7 @@ impl Times {
         KeyRange { start, end }
     }
 
-    fn holds(&self, time: i64) -> bool {
+    pub(super) fn holds(&self, time: i64) -> bool {
         self.earliest.is_none_or(|earliest| earliest <= time)
             && self.latest.is_none_or(|latest| time <= latest)
     }

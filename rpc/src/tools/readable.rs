@@ -70,6 +70,8 @@ fn state(bytes: &[u8]) -> Result<Described, KeyError> {
         key::METRICS => ("metrics", 1, "ironhorse.v1.MetricRow"),
         key::COUNTERS => ("counter", 1, "ironhorse.v1.CounterRow"),
         key::SCHEDULES => ("scheduledWfRun", 2, "ironhorse.v1.ScheduledWfRunRow"),
+        // The key goes on with the principal, if it is one's.
+        key::QUOTAS => ("quota", 1, "littlehorse.Quota"),
         key::BULK_JOBS => ("bulkJob", 2, "ironhorse.v1.BulkJobRow"),
         key::WORKER_GROUPS => ("workers", 2, "ironhorse.v1.TaskWorkerGroupRow"),
         key::TENANTS => ("tenant", 1, "littlehorse.Tenant"),

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod access;
 mod advance;
 mod bad_input;
 mod bulk_jobs;

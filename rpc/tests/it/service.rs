@@ -22,19 +22,11 @@ use crate::support::*;
 const SERVICE: &str = "littlehorse.LittleHorse";
 
 /// What this version does not build: these answer `UNIMPLEMENTED`.
-const UNBUILT: [&str; 12] = [
-    "DeletePrincipal",
-    "DeleteQuota",
-    "GetPrincipal",
-    "GetQuota",
+const UNBUILT: [&str; 4] = [
     "GetTaskDefMetricsWindow",
     "GetWfSpecMetricsWindow",
     "ListQuotaUsageMetrics",
     "MigrateWfSpec",
-    "PutPrincipal",
-    "PutQuota",
-    "SearchPrincipal",
-    "SearchQuota",
 ];
 
 #[tokio::test]

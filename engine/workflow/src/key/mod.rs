@@ -12,7 +12,7 @@ mod tests;
 use bytes::Bytes;
 use index::KeyRange;
 use index::key::KeyWriter;
-use proto::littlehorse::WfRunId;
+use proto::littlehorse::{QuotaId, WfRunId};
 
 pub use guid::{TaskGuid, UserTaskAt};
 pub use place::{EventAt, NodeAt, OutputAt, Place, ThreadAt, VariableAt, WfRunAt};
@@ -59,6 +59,8 @@ pub const USER_TASK_DEF_MARKS: u8 = 0x4F;
 pub const MIGRATION_PLANS: u8 = 0x50;
 /// BulkJobs: tenant, id.
 pub const BULK_JOBS: u8 = 0x51;
+/// Quotas: tenant, and 1 and the principal's id, or 0 for the tenant's own.
+pub const QUOTAS: u8 = 0x52;
 
 /// Before each id of a child WfRun; above every kind, so that a run's own rows come first.
 pub(crate) const CHILD: u8 = 0xF0;
@@ -284,6 +286,23 @@ impl RunKey {
 /// A tenant-scoped definition that has no versions, such as a TaskDef; also the workers of a TaskDef.
 pub fn named(table: u8, tenant: &str, name: &str) -> Bytes {
     KeyWriter::new().u8(table).str(tenant).str(name).finish()
+}
+
+/// A quota.
+pub fn quota(id: &QuotaId) -> Bytes {
+    let mut key = quotas(id.tenant.as_ref().map_or("", |tenant| &tenant.id));
+    match &id.principal {
+        None => key.u8(0),
+        Some(principal) => key.u8(1).str(&principal.id),
+    };
+    key.finish()
+}
+
+/// The quotas of a tenant.
+pub fn quotas(tenant: &str) -> KeyWriter {
+    let mut key = KeyWriter::new();
+    key.u8(QUOTAS).str(tenant);
+    key
 }
 
 /// A CorrelatedEvent.

@@ -8,6 +8,7 @@ use proto::littlehorse::{
 };
 use runtime::{Context, Rejection};
 
+use super::principal::ANONYMOUS;
 use super::store;
 use crate::key;
 use crate::time::timestamp;
@@ -33,7 +34,7 @@ pub(super) fn execute(context: &mut Context<'_>) -> Result<(), Rejection> {
     };
     let anonymous = Principal {
         id: Some(PrincipalId {
-            id: "anonymous".to_owned(),
+            id: ANONYMOUS.to_owned(),
         }),
         created_at,
         global_acls: Some(ServerAcLs {
@@ -41,10 +42,6 @@ pub(super) fn execute(context: &mut Context<'_>) -> Result<(), Rejection> {
         }),
         ..Principal::default()
     };
-    store(
-        context,
-        key::global(key::PRINCIPALS, "anonymous"),
-        &anonymous,
-    )?;
+    store(context, key::global(key::PRINCIPALS, ANONYMOUS), &anonymous)?;
     Ok(context.put(Family::State, done, Bytes::from_static(&[1]))?)
 }

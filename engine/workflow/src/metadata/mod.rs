@@ -1,13 +1,16 @@
 //! The application of the metadata group: definitions, tenants, principals. One command a file (spec 01; spec 08,
 //! sections 2 and 6). All of it is one total order, so each command is judged against what all earlier ones left.
 
+pub mod acl;
 mod bootstrap;
 mod bulk_job;
 mod definitions;
 mod external_event_def;
 mod migration_plan;
 mod pins;
+mod principal;
 mod put_wf_spec;
+mod quota;
 mod struct_def;
 mod task_def;
 mod tenant;
@@ -16,6 +19,7 @@ mod wf_spec;
 mod workflow_event_def;
 
 pub use bulk_job::running as running_bulk_jobs;
+pub use principal::ANONYMOUS;
 pub use struct_def::{incompatible_fields, validate_schema};
 
 use std::sync::Arc;
@@ -49,10 +53,13 @@ impl Application for Metadata {
 
     fn command(&self, context: &mut Context<'_>, payload: &Bytes) -> Result<Bytes, Rejection> {
         let MetadataCommand {
-            tenant, command, ..
+            tenant,
+            principal,
+            command,
+            ..
         } = MetadataCommand::decode(payload.clone())
             .map_err(|error| Rejection::internal(format!("command: {error}")))?;
-        let tenant = tenant.as_str();
+        let (tenant, caller) = (tenant.as_str(), principal.as_str());
         match command.ok_or_else(|| Rejection::internal("command without content"))? {
             Command::Bootstrap(_) => bootstrap::execute(context).map(encode),
             Command::PutTaskDef(request) => task_def::put(context, tenant, request).map(encode),
@@ -69,7 +76,13 @@ impl Application for Metadata {
                 put_wf_spec::execute(context, tenant, request).map(encode)
             }
             Command::DeleteWfSpec(request) => wf_spec::delete(context, tenant, request).map(encode),
-            Command::PutTenant(request) => tenant::put(context, request).map(encode),
+            Command::PutTenant(request) => tenant::put(context, caller, request).map(encode),
+            Command::PutPrincipal(request) => principal::put(context, caller, request).map(encode),
+            Command::DeletePrincipal(request) => {
+                principal::delete(context, caller, request).map(encode)
+            }
+            Command::PutQuota(request) => quota::put(context, caller, request).map(encode),
+            Command::DeleteQuota(request) => quota::delete(context, caller, request).map(encode),
             Command::PutWorkflowEventDef(request) => {
                 workflow_event_def::put(context, tenant, request).map(encode)
             }

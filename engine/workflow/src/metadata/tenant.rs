@@ -1,16 +1,19 @@
 //! PutTenant (spec 08, section 2.2).
 
-use proto::littlehorse::{PutTenantRequest, Tenant, TenantId};
+use proto::littlehorse::{AclResource, PutTenantRequest, Tenant, TenantId};
 use runtime::{Context, Rejection};
 
+use super::principal::writer;
 use super::{find, store};
 use crate::key;
 use crate::time::timestamp;
 
 pub(super) fn put(
     context: &mut Context<'_>,
+    caller: &str,
     request: PutTenantRequest,
 ) -> Result<Tenant, Rejection> {
+    writer(context, caller, AclResource::AclTenant)?;
     let id = request.id;
     if !proto::name::is_tenant_id(&id) {
         return Err(Rejection::invalid(format!(
