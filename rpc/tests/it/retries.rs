@@ -2,9 +2,10 @@
 
 use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::{
-    ExponentialBackoffRetryPolicy, LhStatus, ResumeWfRunRequest, ScheduledTask, StopWfRunRequest,
-    TaskAttempt, TaskNode, TaskRun, TaskStatus,
+    CountTaskRunRequest, ExponentialBackoffRetryPolicy, LhStatus, ResumeWfRunRequest,
+    ScheduledTask, StopWfRunRequest, TaskAttempt, TaskNode, TaskRun, TaskStatus,
 };
+use tonic::Code;
 
 use crate::support::*;
 
@@ -356,5 +357,29 @@ async fn a_long_timeout_does_not_overflow() {
     assert_eq!(task_run.timeout_seconds, i32::MAX);
     client.report(success(&task, None)).await;
     assert_eq!(client.wf_run("long").await.status(), LhStatus::Completed);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_retry_that_waits_for_a_worker_is_counted() {
+    let server = Fixture::start().await;
+    let client = &mut server.client.clone();
+    define(client, work(1, 60)).await;
+    for run in ["first", "second"] {
+        client.run("work", run).await;
+    }
+    let count = |status: TaskStatus| CountTaskRunRequest {
+        task_def_name: "work".to_owned(),
+        status: status.into(),
+    };
+    let first = client.claim("work").await;
+    let queued = client.count_task_run(count(TaskStatus::TaskScheduled));
+    assert_eq!(queued.await.unwrap().into_inner().value, 1);
+    fail(client, &first).await;
+    let queued = client.count_task_run(count(TaskStatus::TaskScheduled));
+    // spec 04-59
+    assert_eq!(queued.await.unwrap().into_inner().value, 2);
+    let running = client.count_task_run(count(TaskStatus::TaskRunning)).await;
+    refused(running, Code::InvalidArgument, &["TASK_SCHEDULED"]);
     server.stop().await;
 }

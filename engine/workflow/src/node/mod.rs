@@ -173,23 +173,3 @@ pub fn initial(node: &Node) -> NodeType {
         _ => entrypoint::initial(),
     }
 }
-
-/// The name of a node type, as clients write it.
-pub fn kind(node: &Type) -> &'static str {
-    match node {
-        Type::Entrypoint(_) => "ENTRYPOINT",
-        Type::Exit(_) => "EXIT",
-        Type::Task(_) => "TASK",
-        Type::ExternalEvent(_) => "EXTERNAL_EVENT",
-        Type::StartThread(_) => "START_THREAD",
-        Type::WaitForThreads(_) => "WAIT_FOR_THREADS",
-        Type::Nop(_) => "NOP",
-        Type::Sleep(_) => "SLEEP",
-        Type::UserTask(_) => "USER_TASK",
-        Type::StartMultipleThreads(_) => "START_MULTIPLE_THREADS",
-        Type::ThrowEvent(_) => "THROW_EVENT",
-        Type::WaitForCondition(_) => "WAIT_FOR_CONDITION",
-        Type::RunChildWf(_) => "RUN_CHILD_WF",
-        Type::WaitForChildWf(_) => "WAIT_FOR_CHILD_WF",
-    }
-}

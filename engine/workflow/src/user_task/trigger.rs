@@ -156,10 +156,10 @@ fn remind(
     if unit.node(at.run, at.thread, at.position)?.status() != LhStatus::Running {
         return Ok(());
     }
-    let Some(row) = find(unit, at.run, here)? else {
+    let user_task = find(unit, at.run, here)?.and_then(|row| row.user_task_run.as_ref());
+    let Some(user_task) = user_task else {
         return Ok(());
     };
-    let user_task = row.user_task_run.clone().unwrap_or_default();
     let event = user_task.events.len() as i32;
     let source = Source::UserTaskTrigger(UserTaskTriggerReference {
         node_run_id: Some(NodeRunId {
@@ -168,8 +168,8 @@ fn remind(
             position: at.position,
         }),
         user_task_event_number: event,
-        user_id: user_task.user_id,
-        user_group: user_task.user_group,
+        user_id: user_task.user_id.clone(),
+        user_group: user_task.user_group.clone(),
     });
     match task::create_for(unit, at, task, TaskGuid::of_reminder(here, event), source) {
         Ok(id) => {

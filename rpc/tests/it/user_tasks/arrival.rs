@@ -109,8 +109,8 @@ async fn an_empty_name_from_a_task_is_nobody() {
     let who = task_def("who", &[], Some(VariableType::Str));
     client.define_task(who).await;
     let asks = || Kind::Task(task("who", vec![]));
-    let user = user_task(|node| node.user_id = Some(node_output("1")));
-    let group = user_task(|node| node.user_group = Some(node_output("1")));
+    let user = user_task(|node| node.user_id = Some(output_of("1")));
+    let group = user_task(|node| node.user_group = Some(output_of("1")));
     for (name, node) in [("user", user), ("group", group)] {
         client
             .define(sequence(name, vec![], vec![asks(), node]))

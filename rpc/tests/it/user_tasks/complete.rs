@@ -1,8 +1,10 @@
 //! CompleteUserTaskRun, and what the workflow reads of it (spec 06, sections 8.3 and 9).
 
+use proto::littlehorse::run_child_wf_node::WfSpec as ChildName;
 use proto::littlehorse::workflow_retention_policy::WfGcPolicy;
 use proto::littlehorse::{
-    DeleteUserTaskDefRequest, LhStatus, UserTaskDefId, WorkflowRetentionPolicy,
+    DeleteUserTaskDefRequest, LhStatus, RunChildWfNode, SearchUserTaskRunRequest, UserTaskDefId,
+    WaitForChildWfNode, WorkflowRetentionPolicy,
 };
 use tonic::Code;
 
@@ -16,7 +18,7 @@ async fn with_fields(fields: &[UserTaskField], node: Kind) -> Fixture {
     let told = var_def("form", VariableType::JsonObj);
     client.define_task(task_def("tell", &[told], None)).await;
     client.define_task(task_def("work", &[], None)).await;
-    let tell = Kind::Task(task("tell", vec![node_output("1")]));
+    let tell = Kind::Task(task("tell", vec![output_of("1")]));
     client.define(spec(vec![], vec![node, tell])).await;
     client.run("s", "r").await;
     server
@@ -187,6 +189,40 @@ async fn a_last_task_ends_the_run_in_time() {
     .await;
     assert_eq!(gone.code(), Code::NotFound);
     refused(client.get("r", "0-1").await, Code::NotFound, &[]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_parent_goes_on_when_its_childs_task_is_done() {
+    let mut server = server().await;
+    let client = &mut server.client;
+    client.define(sequence("child", vec![], vec![of_u()])).await;
+    let child = Kind::RunChildWf(RunChildWfNode {
+        wf_spec: Some(ChildName::WfSpecName("child".to_owned())),
+        major_version: -1,
+        ..RunChildWfNode::default()
+    });
+    let wait = Kind::WaitForChildWf(WaitForChildWfNode {
+        child_wf_run_id: Some(output_of("1")),
+        child_wf_run_source_node: "1".to_owned(),
+    });
+    client.define(spec(vec![], vec![child, wait])).await;
+    client.run("s", "r").await;
+    let mine = SearchUserTaskRunRequest {
+        user_id: Some("u".to_owned()),
+        ..SearchUserTaskRunRequest::default()
+    };
+    let found = mine.found(client).await;
+    let of_parent = found[0].wf_run_id.clone().unwrap().parent_wf_run_id;
+    assert_eq!(of_parent, Some(Box::new(id("r"))));
+    assert_eq!(client.wf_run("r").await.status(), LhStatus::Running);
+    let request = CompleteUserTaskRunRequest {
+        user_task_run_id: Some(found[0].clone()),
+        ..CompleteUserTaskRunRequest::default()
+    };
+    client.complete_user_task_run(request).await.unwrap();
+    // spec 06-34
+    assert_eq!(client.wf_run("r").await.status(), LhStatus::Completed);
     server.stop().await;
 }
 

@@ -4,9 +4,10 @@ use proto::littlehorse::wait_for_threads_node::{
     ThreadToWaitFor, ThreadsToWaitFor, ThreadsToWaitForOneOf,
 };
 use proto::littlehorse::{
-    ExternalEventDefId, InterruptDef, LhStatus, RescueThreadRunRequest, ResumeWfRunRequest,
-    StartThreadNode, StopWfRunRequest, TaskStatus, WaitForThreadsNode, WaitForThreadsStrategy,
-    WfRun,
+    ApplyWorkflowMigrationPlanRequest, ExternalEventDefId, InterruptDef, LhStatus,
+    NodeMigrationPlan, PutWorkflowMigrationPlanRequest, RescueThreadRunRequest, ResumeWfRunRequest,
+    StartThreadNode, StopWfRunRequest, TaskStatus, ThreadMigrationPlanRequest, WaitForThreadsNode,
+    WaitForThreadsStrategy, WfRun,
 };
 
 use super::*;
@@ -338,5 +339,48 @@ async fn a_handler_that_fails_cancels_the_task() {
     let task = client.user_task("r").await;
     assert_eq!(task.status(), Cancelled);
     assert_eq!(events(&task), ["assigned", "cancelled"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_migration_leaves_the_task_behind() {
+    let mut server = server().await;
+    let client = &mut server.client;
+    let late = trigger(UtHook::OnArrival, 1, remind(task("work", vec![])));
+    let old = client.define(spec(vec![], vec![acting(vec![late])])).await;
+    client.run("s", "r").await;
+    let of_v = user_task(|node| node.user_id = Some(literal(text("v"))));
+    let new = client.define(spec(vec![], vec![of_v])).await.id.unwrap();
+    let same = NodeMigrationPlan {
+        new_node_name: "1".to_owned(),
+    };
+    let main = ThreadMigrationPlanRequest {
+        new_thread_name: "main".to_owned(),
+        node_migrations: [("1".to_owned(), same)].into(),
+    };
+    let plan = PutWorkflowMigrationPlanRequest {
+        name: "plan".to_owned(),
+        old_wf_spec: old.id,
+        major_version: new.major_version,
+        revision: new.revision,
+        thread_migrations: [("main".to_owned(), main)].into(),
+    };
+    let plan = client.put_workflow_migration_plan(plan).await.unwrap();
+    let apply = ApplyWorkflowMigrationPlanRequest {
+        id: plan.into_inner().workflow_migration_plan_id,
+        wf_run_id: Some(id("r")),
+        ..ApplyWorkflowMigrationPlanRequest::default()
+    };
+    client.apply_workflow_migration_plan(apply).await.unwrap();
+    assert_eq!(client.node_run("r", 1).await.status(), LhStatus::Halted);
+    let left = client.user_task("r").await;
+    assert_eq!(left.status(), Cancelled);
+    assert_eq!(events(&left), ["assigned", "cancelled"]);
+    let task = task_of(client, "0-2").await;
+    assert_eq!(task.user_id.as_deref(), Some("v"));
+    pass(1200).await;
+    assert_eq!(client.user_task("r").await, left);
+    complete(client, "0-2").await;
+    assert_eq!(client.wf_run("r").await.status(), LhStatus::Completed);
     server.stop().await;
 }

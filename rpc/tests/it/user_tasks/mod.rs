@@ -114,17 +114,6 @@ fn cancel() -> Action {
     Action::Cancel(UtaCancel {})
 }
 
-fn node_output(node: &str) -> VariableAssignment {
-    VariableAssignment {
-        source: Some(Source::NodeOutput(
-            proto::littlehorse::variable_assignment::NodeOutputReference {
-                node_name: node.to_owned(),
-            },
-        )),
-        ..VariableAssignment::default()
-    }
-}
-
 /// What cannot be evaluated when `s`, a STR, is no number.
 fn failing() -> VariableAssignment {
     VariableAssignment {
