@@ -119,29 +119,17 @@ impl World {
     }
 
     /// A WfSpec `s` of one thread with these nodes, each of which leads to the next.
-    pub(crate) fn define_spec(&mut self, mut kinds: Vec<Kind>) {
-        kinds.insert(0, Kind::Entrypoint(EntrypointNode {}));
-        kinds.push(Kind::Exit(ExitNode::default()));
-        let last = kinds.len() - 1;
-        let node = |(number, kind): (usize, Kind)| {
-            let sink = Edge {
-                sink_node_name: (number + 1).to_string(),
-                ..Edge::default()
-            };
-            let node = Node {
-                outgoing_edges: (number < last).then_some(sink).into_iter().collect(),
-                node: Some(kind),
-                ..Node::default()
-            };
-            (number.to_string(), node)
-        };
-        let thread = ThreadSpec {
-            nodes: kinds.into_iter().enumerate().map(node).collect(),
-            ..ThreadSpec::default()
-        };
+    pub(crate) fn define_spec(&mut self, kinds: Vec<Kind>) {
+        self.define_threads([("main", kinds)]);
+    }
+
+    /// As [`World::define_spec`], of several threads; `main` is the first to run.
+    pub(crate) fn define_threads<const N: usize>(&mut self, threads: [(&str, Vec<Kind>); N]) {
         self.define(Meta::PutWfSpec(PutWfSpecRequest {
             name: "s".to_owned(),
-            thread_specs: [("main".to_owned(), thread)].into(),
+            thread_specs: threads
+                .map(|(name, kinds)| (name.to_owned(), sequence(kinds)))
+                .into(),
             entrypoint_thread_name: "main".to_owned(),
             ..PutWfSpecRequest::default()
         }));
@@ -214,5 +202,28 @@ impl World {
             matches!(action.action, Some(Action::DropMetrics(_)))
         };
         rows.iter().filter(|(_, value)| !drops(value)).count()
+    }
+}
+
+/// A thread with these nodes, called by their positions.
+fn sequence(mut kinds: Vec<Kind>) -> ThreadSpec {
+    kinds.insert(0, Kind::Entrypoint(EntrypointNode {}));
+    kinds.push(Kind::Exit(ExitNode::default()));
+    let last = kinds.len() - 1;
+    let node = |(number, kind): (usize, Kind)| {
+        let sink = Edge {
+            sink_node_name: (number + 1).to_string(),
+            ..Edge::default()
+        };
+        let node = Node {
+            outgoing_edges: (number < last).then_some(sink).into_iter().collect(),
+            node: Some(kind),
+            ..Node::default()
+        };
+        (number.to_string(), node)
+    };
+    ThreadSpec {
+        nodes: kinds.into_iter().enumerate().map(node).collect(),
+        ..ThreadSpec::default()
     }
 }

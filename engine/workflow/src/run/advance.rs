@@ -15,6 +15,7 @@ use super::{handler, limit};
 use crate::command::wf_run_terminated;
 use crate::node::{self, At};
 use crate::record::wf_run::is_terminated;
+use crate::user_task;
 
 /// Passes of one unit of work; the next one is taken for an endless loop (spec 03, section 5.6).
 const MAX_PASSES: u32 = 512;
@@ -181,6 +182,7 @@ fn complete(unit: &mut Unit<'_, '_>, run: &Run, at: &At<'_>) -> Result<Option<St
         row.end_time = Some(now);
         row.output = output;
         handler::completed(unit, run, thread)?;
+        user_task::parent_ended(unit, run, thread)?;
         if thread == 0 && !is_terminated(unit.wf_run(run)?.status()) {
             wf_run_terminated(unit, run, LhStatus::Completed)?;
         }

@@ -38,6 +38,21 @@ pub(crate) fn abandoned(unit: &mut Unit<'_, '_>, run: &Run, thread: i32) -> Resu
     }
 }
 
+/// A thread has ended. Those below it that have not are halted, and will not go on: it does not wait for them.
+pub(crate) fn parent_ended(
+    unit: &mut Unit<'_, '_>,
+    run: &Run,
+    thread: i32,
+) -> Result<(), Rejection> {
+    for child in unit.thread(run, thread)?.child_thread_ids.clone() {
+        if !unit.is_thread_terminated(run, child)? {
+            abandoned(unit, run, child)?;
+            parent_ended(unit, run, child)?;
+        }
+    }
+    Ok(())
+}
+
 /// The thread goes on. If it was halted for good, and a rescue has revived it, its user task is open again.
 pub(crate) fn resumed(unit: &mut Unit<'_, '_>, run: &Run, thread: i32) -> Result<(), Rejection> {
     let Some((at, UserTaskRunStatus::Cancelled)) = current(unit, run, thread)? else {

@@ -28,7 +28,7 @@ const MAX_OPEN_BYTES: usize = index::MAX_ROW_BYTES - (16 << 10);
 
 pub(crate) use assign::{Arming, Owner, arm_on_arrival, assign};
 pub(crate) use end::{cancel, complete};
-pub(crate) use halt::{abandoned, resumed};
+pub(crate) use halt::{abandoned, parent_ended, resumed};
 pub(crate) use results::{check as check_results, output};
 pub(crate) use trigger::{due, outgrown};
 

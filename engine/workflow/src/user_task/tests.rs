@@ -1,20 +1,22 @@
 //! What no client sees: timers, and commands that are executed twice.
 
 use prost::Message;
-use proto::ironhorse::v1::UserTaskRunRow;
 use proto::ironhorse::v1::core_command::Command as Core;
 use proto::ironhorse::v1::metadata_command::Command as Meta;
+use proto::ironhorse::v1::{UserTaskRunRow, WfRunRow};
 use proto::littlehorse::node::Node as Kind;
 use proto::littlehorse::task_node::TaskToExecute;
 use proto::littlehorse::ut_action_trigger::{Action, UtHook, UtaCancel, UtaTask};
 use proto::littlehorse::{
     AssignUserTaskRunRequest, CancelUserTaskRunRequest, CompleteUserTaskRunRequest,
-    DeleteWfRunRequest, PutTaskDefRequest, PutUserTaskDefRequest, PutUserTaskRunCommentRequest,
-    SaveUserTaskRunProgressRequest, StopWfRunRequest, TaskDefId, TaskNode, UserTaskNode,
-    UserTaskRun, UserTaskRunId, UtActionTrigger, WfRunId,
+    DeleteWfRunRequest, LhStatus, PutTaskDefRequest, PutUserTaskDefRequest,
+    PutUserTaskRunCommentRequest, ResumeWfRunRequest, SaveUserTaskRunProgressRequest,
+    StartThreadNode, StopWfRunRequest, TaskDefId, TaskNode, UserTaskNode, UserTaskRun,
+    UserTaskRunId, UtActionTrigger, WfRunId,
 };
 
 use super::*;
+use crate::key::RunKey;
 use crate::testing::World;
 use crate::value::testing::{int, literal, text};
 
@@ -189,4 +191,50 @@ fn a_repeated_command_finds_itself() {
     let answer = world.request(29, comment).expect("accepted");
     let shown = UserTaskRun::decode(answer).expect("it can be read");
     assert_eq!(shown.events, row.user_task_run.expect("it exists").events);
+}
+
+#[test]
+fn the_task_of_a_stopped_child_ends_with_its_parent() {
+    let mut world = World::new();
+    world.define(Meta::PutUserTaskDef(PutUserTaskDefRequest {
+        name: "form".to_owned(),
+        ..PutUserTaskDefRequest::default()
+    }));
+    let start = Kind::StartThread(StartThreadNode {
+        thread_spec_name: "child".to_owned(),
+        ..StartThreadNode::default()
+    });
+    let people = Kind::UserTask(Box::new(UserTaskNode {
+        user_task_def_name: "form".to_owned(),
+        user_id: Some(literal(text("u"))),
+        ..UserTaskNode::default()
+    }));
+    world.define_threads([("main", vec![start]), ("child", vec![people])]);
+    world.run("r");
+    let task = |world: &World| {
+        let at = UserTaskAt {
+            thread: 1,
+            position: 1,
+        };
+        let row: Option<UserTaskRunRow> = world.row("r", |run| run.user_task_run(at));
+        let task = row.and_then(|row| row.user_task_run).expect("it exists");
+        (task.status(), task.events.len())
+    };
+    assert_eq!(task(&world), (UserTaskRunStatus::Assigned, 1));
+    // Its parent does not wait for a thread that is stopped (spec 03, section 6.3), and completes.
+    let stop = Core::StopWfRun(StopWfRunRequest {
+        wf_run_id: Some(WfRunId::root("r")),
+        thread_run_number: 1,
+    });
+    world.command(stop).expect("it stops");
+    let run: Option<WfRunRow> = world.row("r", RunKey::wf_run);
+    let run = run.and_then(|row| row.wf_run).expect("it exists");
+    assert_eq!(run.status(), LhStatus::Completed);
+    assert_eq!(task(&world), (UserTaskRunStatus::Cancelled, 2));
+    let resume = Core::ResumeWfRun(ResumeWfRunRequest {
+        wf_run_id: Some(WfRunId::root("r")),
+        thread_run_number: 1,
+    });
+    world.command(resume).expect("it goes on");
+    assert_eq!(task(&world), (UserTaskRunStatus::Assigned, 3));
 }
