@@ -69,7 +69,7 @@ pub(crate) struct Load {
 }
 
 pub(crate) const TASK: &str = "bench-task";
-const SPEC: &str = "bench";
+pub(crate) const SPEC: &str = "bench";
 /// How long a WfRun may still take after the last one was started.
 const DRAIN: Duration = Duration::from_secs(20);
 

@@ -1,5 +1,6 @@
 //! `ironhorse-bench`: how fast the server is, beside what gRPC and the disk of this machine can do in the same run.
 
+mod bulk;
 mod ceiling;
 mod disk;
 mod echo;
@@ -8,6 +9,7 @@ mod report;
 mod state;
 mod stats;
 mod suite;
+mod timers;
 mod under_test;
 mod worker;
 
@@ -50,6 +52,10 @@ enum Command {
     Reopen(ReopenFlags),
     /// The load on a store with many finished WfRuns, beside the same on an empty one.
     Full(FullFlags),
+    /// RunWf while a bulk job deletes many finished WfRuns, beside RunWf without one.
+    BulkDelete(BulkFlags),
+    /// RunWf while many timers fire that are due in one millisecond, beside RunWf without them.
+    Timers(TimersFlags),
     /// The echo server of `ceiling`.
     #[command(hide = true)]
     Echo,
@@ -115,6 +121,46 @@ struct FullFlags {
     /// Finished WfRuns (of one task) in the full store.
     #[arg(long, default_value_t = 1_000_000)]
     wf_runs: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct BulkFlags {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    load: LoadFlags,
+    /// Finished WfRuns (of one task) to delete, at least.
+    #[arg(long, default_value_t = 100_000)]
+    wf_runs: u64,
+    /// WfRuns started a second meanwhile.
+    #[arg(long, default_value_t = 1000.0, value_name = "WFRUNS_PER_S")]
+    rate: f64,
+    /// Partition groups.
+    #[arg(long, default_value_t = 1)]
+    groups: u16,
+}
+
+#[derive(Debug, clap::Args)]
+struct TimersFlags {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    load: LoadFlags,
+    /// Sleeping WfRuns, one timer each.
+    #[arg(long, default_value_t = 1_000_000)]
+    timers: u64,
+    /// Seconds from now until they are due: enough to start them all.
+    #[arg(long, default_value_t = 150)]
+    after: u64,
+    /// The server is killed before they are due, and started after.
+    #[arg(long)]
+    overdue: bool,
+    /// WfRuns started a second meanwhile.
+    #[arg(long, default_value_t = 1000.0, value_name = "WFRUNS_PER_S")]
+    rate: f64,
+    /// Partition groups.
+    #[arg(long, default_value_t = 1)]
+    groups: u16,
 }
 
 #[derive(Debug, clap::Args)]
@@ -225,5 +271,7 @@ async fn run(command: Command) -> Result<(), BenchError> {
         Command::All(flags) => suite::run(&flags).await,
         Command::Reopen(flags) => state::reopen(&flags).await,
         Command::Full(flags) => state::full(&flags).await,
+        Command::BulkDelete(flags) => bulk::run(&flags).await,
+        Command::Timers(flags) => timers::run(&flags).await,
     }
 }

@@ -7,7 +7,8 @@ use proto::littlehorse::server_acl::ResourceFilter;
 use proto::littlehorse::{
     AclAction, AclResource, DeletePrincipalRequest, DeleteQuotaRequest, Principal, PrincipalId,
     PutPrincipalRequest, PutQuotaRequest, PutTaskDefRequest, PutTenantRequest, QuotaId,
-    SearchPrincipalRequest, SearchQuotaRequest, ServerAcLs, ServerAcl, TaskDefId, TenantId,
+    SearchPrincipalRequest, SearchQuotaRequest, SearchTaskRunRequest, ServerAcLs, ServerAcl,
+    TaskDefId, TenantId,
 };
 use tonic::{Code, Request, Status};
 
@@ -238,13 +239,18 @@ async fn anonymous_loses_its_rights_and_not_the_last_ones() {
 async fn rights_end_at_a_filter_and_at_a_tenant() {
     let mut server = Fixture::start().await;
     let client = &mut server.client;
-    tenants(client, &["t1", "t2"]).await;
+    tenants(client, &["t1", "t2", "t3"]).await;
     put(client, global("root", &[everything()])).await;
+    let no_tasks = acl(AclResource::AclWorkflow, AclAction::AllActions);
     let mut filtered = acl(AclResource::AclTask, AclAction::AllActions);
     filtered.resource_filter = Some(ResourceFilter::Prefix("pay-".to_owned()));
     let request = PutPrincipalRequest {
         overwrite: true,
-        per_tenant_acls: [("t1".to_owned(), list(&[filtered]))].into(),
+        per_tenant_acls: [
+            ("t1".to_owned(), list(&[filtered])),
+            ("t3".to_owned(), list(&[no_tasks])),
+        ]
+        .into(),
         global_acls: Some(list(&[acl(AclResource::AclTask, AclAction::Read)])),
         ..global("anonymous", &[])
     };
@@ -278,6 +284,20 @@ async fn rights_end_at_a_filter_and_at_a_tenant() {
         client.search_task_def(within("t1", all)).await,
         Code::PermissionDenied,
         &[],
+    );
+    let of_def = SearchTaskRunRequest {
+        task_def_name: "pay-out".to_owned(),
+        ..SearchTaskRunRequest::default()
+    };
+    client
+        .search_task_run(within("t1", of_def.clone()))
+        .await
+        .unwrap();
+    // spec 07-14
+    refused(
+        client.search_task_run(within("t3", of_def)).await,
+        Code::PermissionDenied,
+        &["READ", "ACL_TASK"],
     );
     // Elsewhere the global list counts.
     refused(

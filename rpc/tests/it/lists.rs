@@ -56,7 +56,6 @@ async fn nodes_and_tasks_are_in_numeric_order() {
         let nodes = nodes_of("r").paged(client, limit).await;
         assert_eq!(nodes.len(), 14_usize.div_ceil(limit as usize));
         let nodes = nodes.concat();
-        // Scenario 45 of spec 07, but for a second thread.
         let positions: Vec<_> = nodes
             .iter()
             .map(|node| node.id.clone().unwrap().position)

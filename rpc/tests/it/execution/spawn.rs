@@ -2,8 +2,8 @@
 
 use proto::littlehorse::node_run::NodeType;
 use proto::littlehorse::{
-    LhStatus, ThreadRetentionPolicy, VariableType, VariableValue, thread_retention_policy,
-    variable_value,
+    LhStatus, ListNodeRunsRequest, ThreadRetentionPolicy, VariableType, VariableValue,
+    thread_retention_policy, variable_value,
 };
 
 use super::*;
@@ -57,6 +57,37 @@ async fn one_child_for_each_element() {
         statuses(&run)[1..3],
         [LhStatus::Completed, LhStatus::Running]
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_are_listed_thread_by_thread() {
+    let mut server = Fixture::start().await;
+    let client = &mut server.client;
+    let mut main = vec![nop(); 9];
+    main.insert(0, start("child"));
+    Spec::new("s", vec![], main)
+        .thread("child", vec![], vec![])
+        .put(client)
+        .await;
+    client.run("s", "r").await;
+    let mut list = async |thread_run_number| {
+        let request = ListNodeRunsRequest {
+            wf_run_id: Some(id("r")),
+            thread_run_number,
+            ..ListNodeRunsRequest::default()
+        };
+        let found = client.list_node_runs(request).await.unwrap();
+        let ids = found.into_inner().results.into_iter().map(|node| node.id);
+        ids.map(|id| id.map(|id| (id.thread_run_number, id.position)).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let child = [(1, 0), (1, 1)];
+    let all: Vec<_> = (0..12).map(|at| (0, at)).chain(child).collect();
+    // spec 07-45
+    assert_eq!(list(None).await, all);
+    assert_eq!(list(Some(1)).await, child);
+    assert_eq!(list(Some(7)).await, []);
     server.stop().await;
 }
 

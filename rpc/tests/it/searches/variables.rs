@@ -83,7 +83,7 @@ async fn variables_are_found_by_their_value_now() {
     assert_eq!(found(client, search("s", "text", text("b"))).await, ["a"]);
     let list = value(Value::JsonArr(r#"["asdf","fdsa","asdf"]"#.to_owned()));
     run(client, "list", &[("list", list)]).await;
-    // spec 07-28
+    // spec 07-28, spec 02-59
     assert_eq!(
         found(client, search("s", "list", text("asdf"))).await,
         ["list"]
@@ -103,7 +103,7 @@ async fn variables_are_found_by_their_value_now() {
     )
     .await;
     run(client, "null", &[("blob", json(r#"{"someField":null}"#))]).await;
-    // spec 07-29, spec 07-30
+    // spec 07-29, spec 07-30, spec 02-59
     assert_eq!(
         found(client, search("s", "blob_$.someField", text("asdf"))).await,
         ["blob"]
@@ -203,7 +203,12 @@ async fn what_cannot_be_searched_for() {
         (search("s", "number_$.x", text("x")), &["not a JSON"]),
         (search("s", "none_$.x", text("x")), &["none"]),
         (search("none", "number", int(1)), &["none", "not found"]),
+        // spec 02-63
         (search("s", "hidden", text("x")), &["hidden", "no index"]),
+        (
+            search("s", "hidden", text("*****")),
+            &["hidden", "no index"],
+        ),
         // spec 07-32
         (major_only, &["wf_spec_revision"]),
         (revision_only, &["wf_spec_major_version"]),

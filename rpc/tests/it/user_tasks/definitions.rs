@@ -87,8 +87,10 @@ async fn definitions_are_found_by_name_and_by_prefix() {
     for name in ["task", "task-b"] {
         client.define_form(name, &[]).await;
     }
-    let fields = [field("a", VariableType::Str, true)];
-    client.define_form("task", &fields).await;
+    for name in ["a", "b"] {
+        let fields = [field(name, VariableType::Str, true)];
+        client.define_form("task", &fields).await;
+    }
     type By = search_user_task_def_request::UserTaskDefCriteria;
     let mut search = async |by: By| {
         let request = SearchUserTaskDefRequest {
@@ -100,13 +102,13 @@ async fn definitions_are_found_by_name_and_by_prefix() {
         ids.map(|id| format!("{}/{}", id.name, id.version))
             .collect::<Vec<_>>()
     };
-    // spec 06-8
+    // spec 06-8, spec 07-41
     assert_eq!(
         search(By::Name("task".to_owned())).await,
-        ["task/0", "task/1"]
+        ["task/0", "task/1", "task/2"]
     );
     let both = search(By::Prefix("task".to_owned())).await;
-    assert_eq!(both, ["task/0", "task/1", "task-b/0"]);
+    assert_eq!(both, ["task/0", "task/1", "task/2", "task-b/0"]);
     server.stop().await;
 }
 
