@@ -9,6 +9,7 @@ use ironhorse_runtime::{
     Application, Batch, Command, Consumer, Context, Entry, Group, Limits, Note, Nudge, Rejection,
     RejectionCode, Released, RequestId, Timer, Waiter, Waiting,
 };
+use parking_lot::Mutex;
 use wal::{GroupId, Position};
 
 use super::app::Basket;
@@ -265,4 +266,37 @@ fn an_input_that_outgrows_a_transaction_is_refused_alone() {
         [Err(RejectionCode::ResourceExhausted), Ok(&Bytes::new())]
     );
     assert_eq!((alone.row("a"), alone.row("b").is_some()), (None, true));
+}
+
+#[test]
+fn an_entry_whose_consumer_is_gone_goes_to_the_next_in_line() {
+    let mut alone = Alone::new();
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let to = Arc::clone(&sent);
+    let nudge = move |nudge| to.lock().push(nudge);
+    alone.waiting.attach(GroupId(0), Arc::new(nudge));
+    let (gone, next) = (Arc::new(Basket::default()), Arc::new(Basket::default()));
+    // The entry is made before they come, and committed after: one of them is sent to it.
+    let entry = Command {
+        request_id: RequestId(1),
+        seen_version: Position::START,
+        payload: Bytes::from_static(b"queue q it"),
+    };
+    alone.group.push(Batch {
+        commands: vec![(Position::START, entry.into_record(0))],
+        ..Batch::default()
+    });
+    alone.group.step(0).unwrap().unwrap();
+    alone.waiting.wait(waiter(&gone));
+    alone.waiting.wait(waiter(&next));
+    alone.group.committed(Position::from_u64(3)).unwrap();
+    let claims = std::mem::take(&mut *sent.lock());
+    assert_eq!(claims.len(), 1);
+    gone.closed.store(true, Ordering::SeqCst);
+    alone.group.push(Batch {
+        claims,
+        ..Batch::default()
+    });
+    assert!(alone.group.step(0).unwrap().is_none());
+    assert_eq!(sent.lock().len(), 1, "nobody is told of the entry");
 }
