@@ -147,9 +147,20 @@ impl Waiting {
     /// Puts a consumer back in its old place: what it was taken for did not happen.
     pub(crate) fn put_back(&self, waiter: Waiter) {
         if !waiter.consumer.is_open() {
+            self.pass_on(&waiter.queue);
             return;
         }
         let nudge = self.state.lock().place(waiter);
+        send(nudge);
+    }
+
+    /// A consumer was gone when its turn came: the entry that it was sent to is for the next one that stands in line.
+    pub(crate) fn pass_on(&self, queue: &Bytes) {
+        let mut state = self.state.lock();
+        let next = state.queues.get_mut(queue);
+        let next = next.and_then(|at| at.waiters.pop_first());
+        let nudge = next.and_then(|(_, waiter)| state.place(waiter));
+        drop(state);
         send(nudge);
     }
 

@@ -107,6 +107,8 @@ pub(super) fn recover(disk: &dyn Disk, durable: Position) -> Result<Recovered, W
         cut(disk, segment, &bytes, later)
             .map_err(io_error("cutting off the end of", segment.id))?;
     }
+    // The older ones too: the directory may be a copy that nobody has synced. The zeros of the cut among them: a new frame
+    // may end where a stale one begins, and must not become durable before that is gone.
     for segment in &found {
         segment
             .file
@@ -166,7 +168,7 @@ fn walk(
     }
 }
 
-/// Nothing of an unfinished end may be taken for a frame later: the rest is zeroed, later segments go.
+/// Nothing of an unfinished end may be taken for a frame later: the rest is zeroed, later segments go. The caller syncs.
 fn cut(
     disk: &dyn Disk,
     segment: &Segment,
@@ -191,7 +193,7 @@ fn cut(
             segment.file.write_at(at, &zeros[..part.len()])?;
         }
     }
-    segment.file.sync()
+    Ok(())
 }
 
 /// Removes what a crash left of files that are dropped already, or were never finished. Other files are not ours.

@@ -113,6 +113,8 @@ impl Group {
             };
             if waiter.consumer.is_open() {
                 self.claim(run, waiter, now_ms)?;
+            } else {
+                self.waiting.pass_on(&waiter.queue);
             }
         }
         Ok(())

@@ -219,9 +219,11 @@ impl Disk {
 }
 
 pub async fn submit(engine: &Engine, id: u128, command: &str) -> Result<String, SubmitError> {
-    let answer = engine
-        .submit(GROUP, RequestId(id), Bytes::from(command.to_owned()))
-        .await?;
+    let answer = engine.submit(GROUP, RequestId(id), Bytes::from(command.to_owned()));
+    // A group that has lost its way answers nobody.
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), answer)
+        .await
+        .unwrap_or_else(|_| panic!("no answer to {command:?}"))?;
     Ok(String::from_utf8(answer.to_vec()).unwrap())
 }
 

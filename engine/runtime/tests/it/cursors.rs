@@ -173,6 +173,22 @@ fn dropped_entries_are_not_stepped_over_after_a_restart() {
 }
 
 #[test]
+fn a_cursor_that_stands_at_the_oldest_entry_does_not_step_over_it() {
+    let mut alone = Alone::open(Graveyard::default(), 0);
+    alone.run((0..1_100).map(|n| format!("work q {n}")));
+    // The batch of the last of these moves the cursor as far as it can.
+    let batch = Limits::default().batch_inputs;
+    let gone = batch * 1_000_usize.div_ceil(batch);
+    alone.run((0..gone).map(|n| format!("drop q {n}")));
+    let mut alone = alone.restart();
+    assert_eq!(
+        backlog(&alone.group.reader(), b"q", usize::MAX).unwrap(),
+        1_100 - gone
+    );
+    assert_eq!(alone.claim("q", 1), [gone.to_string()]);
+}
+
+#[test]
 fn timers_that_fired_or_were_cancelled_are_not_stepped_over_after_a_restart() {
     let mut alone = Alone::open(Graveyard::default(), 1_000);
     let due = |n: usize| 5_000 + n;

@@ -120,21 +120,17 @@ async fn an_index_is_built_while_commands_run_and_by_each_replica_for_itself() {
 
     let engine = newer(&disk);
     let reader = engine.reader(GROUP).unwrap().clone();
-    let mut seen = 0;
     for n in 200..230 {
         match by_end(&reader) {
             Ok(rows) => assert_eq!(rows, n as usize, "a row is missing"),
-            Err(error) => {
-                seen += 1;
-                assert!(
-                    matches!(error, StoreError::IndexBuilding { name: "by end", .. }),
-                    "{error}"
-                );
-            }
+            // How often this is seen is up to the scheduler of the machine; below, a standby cannot miss it.
+            Err(error) => assert!(
+                matches!(error, StoreError::IndexBuilding { name: "by end", .. }),
+                "{error}"
+            ),
         }
         submit(&engine, n, &format!("add key-{n} 1")).await.unwrap();
     }
-    assert!(seen > 0, "the index was there at once");
     until("the index is complete", || by_end(&reader).is_ok()).await;
     assert_eq!(by_end(&reader).unwrap(), 230);
     assert!(reader.index_builds().0.is_empty());

@@ -172,6 +172,15 @@ impl SimDisk {
         left
     }
 
+    /// A copy of all files that nobody has synced: everything is seen, nothing is on the medium.
+    pub(super) fn unsynced_copy(&self) -> SimDisk {
+        let left = self.killed();
+        for file in left.files.lock().values() {
+            file.contents.lock().durable.clear();
+        }
+        left
+    }
+
     /// Bytes read so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.syncs.state.lock().read
