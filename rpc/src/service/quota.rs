@@ -146,7 +146,7 @@ mod tests {
         delays(&mut window, 2, 1000, now);
         let later = now + WINDOW;
         assert_eq!(delays(&mut window, 2, 2, later), [0, 31_000]);
-        let much_later = later + Duration::from_secs(60);
+        let much_later = later + Duration::from_mins(1);
         assert_eq!(delays(&mut window, 2, 2, much_later), [0, 1000]);
     }
 }
