@@ -1,7 +1,5 @@
 //! CorrelatedEvents (spec 05, section 5).
 
-use index::Family;
-use index::key::KeyReader;
 use proto::ironhorse::v1::CorrelatedEventRow;
 use proto::ironhorse::v1::core_command::Command;
 use proto::littlehorse::{
@@ -12,7 +10,7 @@ use tonic::{Request, Response, Status};
 use workflow::key;
 use workflow::record::correlated_event;
 
-use super::wf_run_search::{Times, created};
+use super::wf_run_search::Times;
 use super::{PageRequest, Service, criteria};
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -81,18 +79,9 @@ impl Service {
             limit: request.limit,
             bookmark: request.bookmark.as_ref(),
         };
-        let (def, prefix) = (&def, created::prefix_len(&range));
-        let groups = self.engine.route().all().collect();
-        let entries = (Family::Index, times.narrow(range));
         let page = self
-            .page(&caller, asked, groups, entries, |entry, _| async move {
-                let mut rest = KeyReader::new(&entry[prefix..]);
-                let id = (|| {
-                    rest.i64()?;
-                    Ok(correlated_event::id(&rest.str()?, def))
-                })()
-                .map_err(|error: index::key::KeyError| super::error::internal(error))?;
-                Ok(Some(id))
+            .page_by_age(&caller, asked, times, range, |rest| {
+                Ok(correlated_event::id(&rest.str()?, &def))
             })
             .await?;
         Ok(Response::new(CorrelatedEventIdList {

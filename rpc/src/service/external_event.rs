@@ -1,7 +1,5 @@
 //! ExternalEvents (spec 05, section 3).
 
-use index::Family;
-use index::key::KeyReader;
 use proto::ironhorse::v1::core_command::Command;
 use proto::ironhorse::v1::{ExternalEventRow, PutExternalEvent};
 use proto::littlehorse::{
@@ -13,7 +11,7 @@ use workflow::command::{split_wf_run_id, wf_run_id};
 use workflow::key::{Kind, Row, RunKey, RunRow};
 use workflow::{record, spec};
 
-use super::wf_run_search::{Times, created};
+use super::wf_run_search::Times;
 use super::{PageRequest, Service, criteria, error};
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -115,25 +113,11 @@ impl Service {
             limit: request.limit,
             bookmark: request.bookmark.as_ref(),
         };
-        let (def, prefix) = (&def, created::prefix_len(&range));
-        let groups = self.engine.route().all().collect();
         let page = self
-            .page(
-                &caller,
-                asked,
-                groups,
-                (Family::Index, times.narrow(range)),
-                |key, _| async move {
-                    let mut rest = KeyReader::new(&key[prefix..]);
-                    let id = (|| {
-                        rest.i64()?;
-                        let wf_run_id = WfRunId::from_any_text(&rest.str()?);
-                        Ok(record::external_event::id(wf_run_id, def, &rest.str()?))
-                    })()
-                    .map_err(|error: index::key::KeyError| super::error::internal(error))?;
-                    Ok(Some(id))
-                },
-            )
+            .page_by_age(&caller, asked, times, range, |rest| {
+                let wf_run_id = WfRunId::from_any_text(&rest.str()?);
+                Ok(record::external_event::id(wf_run_id, &def, &rest.str()?))
+            })
             .await?;
         Ok(Response::new(ExternalEventIdList {
             results: page.results,

@@ -4,13 +4,14 @@ use std::future::Future;
 use std::ops::Bound;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use index::key::KeyWriter;
+use index::key::{KeyError, KeyReader, KeyWriter};
 use index::{Family, KeyRange};
 use prost::Message;
 use query::{Bookmark, Digest, Merge, Search};
 use tonic::Status;
 use wal::GroupId;
 
+use super::wf_run_search::{Times, created};
 use super::{Caller, Service, error};
 
 /// Results of a page when the request names no limit, and the most that one page holds (spec 07, section 1.2).
@@ -100,6 +101,27 @@ impl Service {
             }
         }
         Ok(self.close_page(filling, false))
+    }
+
+    /// Like [`Service::page`], over the entries of an index of all groups in which a time stands behind the attributes.
+    /// `read` makes the result of what follows the time.
+    pub(super) async fn page_by_age<T: Message>(
+        &self,
+        caller: &Caller,
+        request: PageRequest<'_>,
+        times: Times,
+        range: KeyRange,
+        read: impl Fn(&mut KeyReader<'_>) -> Result<T, KeyError> + Send,
+    ) -> Result<Page<T>, Status> {
+        let prefix = created::prefix_len(&range);
+        let groups = self.engine.route().all().collect();
+        let entries = (Family::Index, times.narrow(range));
+        let take = move |entry: Bytes, _| {
+            let mut rest = KeyReader::new(&entry[prefix..]);
+            let result = rest.i64().and_then(|_| read(&mut rest));
+            std::future::ready(result.map(Some).map_err(error::internal))
+        };
+        self.page(caller, request, groups, entries, take).await
     }
 
     /// Like [`Service::page`], over the metadata.

@@ -1,7 +1,6 @@
 //! TaskRuns, their workers and checkpoints (spec 04).
 
-use index::key::KeyReader;
-use index::{Family, KeyRange};
+use index::KeyRange;
 use prost::Message;
 use proto::ironhorse::v1::core_command::Command;
 use proto::ironhorse::v1::{CheckpointRow, RegisterTaskWorker, TaskRunRow, TaskWorkerGroupRow};
@@ -17,7 +16,7 @@ use workflow::command::{split_wf_run_id, wf_run_id};
 use workflow::key::{self, Kind, Row, RunKey, RunRow, TaskGuid};
 use workflow::record;
 
-use super::wf_run_search::{Times, created};
+use super::wf_run_search::Times;
 use super::{MAX_COMMAND, PageRequest, Service, criteria, error};
 
 /// Which WfRun a TaskRun is of.
@@ -193,29 +192,13 @@ impl Service {
             limit: request.limit,
             bookmark: request.bookmark.as_ref(),
         };
-        let prefix = created::prefix_len(&range);
-        let groups = self.engine.route().all().collect();
-        let range = times.narrow(range);
         let page = self
-            .page(
-                &caller,
-                asked,
-                groups,
-                (Family::Index, range),
-                |key, _| async move {
-                    let mut rest = KeyReader::new(&key[prefix..]);
-                    let id = (|| {
-                        rest.i64()?;
-                        let wf_run_id = WfRunId::from_any_text(&rest.str()?);
-                        Ok(TaskRunId {
-                            wf_run_id: Some(wf_run_id),
-                            task_guid: rest.str()?,
-                        })
-                    })()
-                    .map_err(|error: index::key::KeyError| super::error::internal(error))?;
-                    Ok(Some(id))
-                },
-            )
+            .page_by_age(&caller, asked, times, range, |rest| {
+                Ok(TaskRunId {
+                    wf_run_id: Some(WfRunId::from_any_text(&rest.str()?)),
+                    task_guid: rest.str()?,
+                })
+            })
             .await?;
         Ok(Response::new(TaskRunIdList {
             results: page.results,

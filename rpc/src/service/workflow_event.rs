@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::Duration;
 
-use index::key::KeyReader;
 use index::{Family, KeyRange};
 use proto::ironhorse::v1::WorkflowEventRow;
 use proto::littlehorse::{
@@ -18,7 +17,7 @@ use workflow::key::{Kind, Row, RunKey, RunRow};
 use workflow::record::{self, workflow_event};
 use workflow::spec;
 
-use super::wf_run_search::{Times, created};
+use super::wf_run_search::Times;
 use super::{PageRequest, Service, criteria, error};
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -147,19 +146,10 @@ impl Service {
             limit: request.limit,
             bookmark: request.bookmark.as_ref(),
         };
-        let (def, prefix) = (&def, created::prefix_len(&range));
-        let groups = self.engine.route().all().collect();
-        let entries = (Family::Index, times.narrow(range));
         let page = self
-            .page(&caller, asked, groups, entries, |key, _| async move {
-                let mut rest = KeyReader::new(&key[prefix..]);
-                let id = (|| {
-                    rest.i64()?;
-                    let wf_run_id = WfRunId::from_any_text(&rest.str()?);
-                    Ok(workflow_event::id(wf_run_id, def, rest.i32()?))
-                })()
-                .map_err(|error: index::key::KeyError| super::error::internal(error))?;
-                Ok(Some(id))
+            .page_by_age(&caller, asked, times, range, |rest| {
+                let wf_run_id = WfRunId::from_any_text(&rest.str()?);
+                Ok(workflow_event::id(wf_run_id, &def, rest.i32()?))
             })
             .await?;
         Ok(Response::new(WorkflowEventIdList {

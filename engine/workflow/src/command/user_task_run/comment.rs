@@ -10,7 +10,7 @@ use runtime::{Context, Rejection};
 use super::{Target, check_text};
 use crate::run::Unit;
 use crate::settings::Tenant;
-use crate::user_task::{self, check_size, is_blank};
+use crate::user_task::is_blank;
 
 pub(in crate::command) fn put(
     context: &mut Context<'_>,
@@ -95,10 +95,7 @@ fn note(
         return target.public(&mut unit);
     }
     let event = event(target.get(&mut unit)?)?;
-    user_task::log(&mut unit, &target.run, target.at, event)?;
-    target.changed(&mut unit)?;
-    check_size(&mut unit, &target.run, target.at)?;
-    let public = target.public(&mut unit)?;
+    let public = target.logged(&mut unit, event)?;
     unit.finish()?;
     Ok(public)
 }

@@ -6,6 +6,7 @@ pub mod comment;
 pub mod complete;
 pub mod save;
 
+use proto::littlehorse::user_task_event::Event;
 use proto::littlehorse::{UserTaskRun, UserTaskRunId, UserTaskRunStatus};
 use runtime::Rejection;
 
@@ -13,7 +14,7 @@ use super::split_wf_run_id;
 use crate::key::UserTaskAt;
 use crate::record;
 use crate::run::{Run, Unit};
-use crate::user_task::{self, is_blank};
+use crate::user_task::{self, check_size, is_blank};
 
 /// How many of the last requests a UserTaskRun remembers. A command is repeated when an owner changes, and few others come
 /// in between.
@@ -67,6 +68,14 @@ impl Target {
             self.id,
             status.as_str_name()
         ))
+    }
+
+    /// Appends what the request did to its log. What it has come to.
+    fn logged(self, unit: &mut Unit<'_, '_>, event: Event) -> Result<UserTaskRun, Rejection> {
+        user_task::log(unit, &self.run, self.at, event)?;
+        self.changed(unit)?;
+        check_size(unit, &self.run, self.at)?;
+        self.public(unit)
     }
 
     /// Remembers the request that has changed it.

@@ -8,7 +8,7 @@ use runtime::{Context, Rejection};
 use super::Target;
 use crate::run::Unit;
 use crate::settings::Tenant;
-use crate::user_task::{self, check_size, is_open};
+use crate::user_task::{self, is_open};
 
 pub(in crate::command) fn execute(
     context: &mut Context<'_>,
@@ -44,10 +44,7 @@ pub(in crate::command) fn execute(
         .results
         .clone_from(&results);
     let event = Event::Saved(UteSaved { user_id, results });
-    user_task::log(&mut unit, &target.run, target.at, event)?;
-    target.changed(&mut unit)?;
-    check_size(&mut unit, &target.run, target.at)?;
-    let public = target.public(&mut unit)?;
+    let public = target.logged(&mut unit, event)?;
     unit.finish()?;
     Ok(public)
 }
